@@ -120,7 +120,8 @@ def runningDaemon(
         if config is not None:
             (folder / "wsd.toml").write_text(config, encoding="utf-8")
             command += ["-c", str(folder / "wsd.toml")]
-        if not any(argument in ("-p", "--port", "--listen") for argument in arguments):
+        isGiven = any(argument in ("-p", "--port", "--listen") for argument in arguments)
+        if not isGiven and not re.search("^(port|listen) = ", config or "", re.MULTILINE):
             command += ["-p", "0"]
         process = subprocess.Popen(
             [*command, *arguments],

@@ -15,7 +15,7 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 from tests.every import EveryFactory
 from tests.wire import Daemon
 from wsd.config import Policies
-from wsd.metrics import Cause, MemoryLevels, Metrics
+from wsd.metrics import MOST_USERS, OTHER, Cause, MemoryLevels, Metrics
 from wsd.processes.merging import workerFamilies
 from wsd.protocols.echo import EchoFactory
 
@@ -147,6 +147,25 @@ class TestTheNumbers:
             counters.countCode(code)
         assert counters.codes == {"1000": 1, "1001": 1, "3xxx": 1000, "4xxx": 1000}
 
+    def test_of_users_are_few_however_many_there_are(self) -> None:
+        metrics = Metrics()
+        for number in range(2 * MOST_USERS):
+            metrics.user(f"user{number}").connections += 1
+        assert len(metrics.users) == MOST_USERS + 1
+        assert value(metrics, "wsd_user_connections_closed_total", user="user0") == 1
+        assert value(metrics, "wsd_user_connections_closed_total", user=OTHER) == MOST_USERS
+        assert metrics.user("user0") is metrics.user("user0")
+        assert metrics.user("a new one") is metrics.user(OTHER)
+
+    def test_of_reloads_tell_the_last_one(self) -> None:
+        metrics = Metrics()
+        for isAccepted in (True, False, False):
+            metrics.reloads.count(isAccepted)
+        assert value(metrics, "wsd_last_reload_successful") == 0
+        assert value(metrics, "wsd_reloads_total", result="refused") == 2
+        metrics.reloads.count(True)
+        assert value(metrics, "wsd_last_reload_successful") == 1
+
     def test_of_the_process_are_there(self) -> None:
         assert value(Metrics(), "process_resident_memory_bytes") > 1 << 20
         assert value(Metrics(), "process_max_fds") > 0
@@ -238,6 +257,31 @@ class TestWhatIsCounted:
         for result in ("accepted", "404", "403"):
             assert value(daemon.metrics, "wsd_handshakes_total", result=result) == 1
 
+    def test_http_requests_by_status_and_duration(self) -> None:
+        daemon = Daemon({"/echo": EchoFactory})
+        for path in ("/echo", "/nowhere", "/nowhere"):
+            daemon.connect().exchange(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert value(daemon.metrics, "wsd_http_requests_total", status="426") == 1
+        assert value(daemon.metrics, "wsd_http_requests_total", status="404") == 2
+        assert value(daemon.metrics, "wsd_http_request_seconds_count") == 3
+
+    def test_what_a_user_has_sent_and_received_when_the_connection_ends(self) -> None:
+        daemon = Daemon({"/echo": EchoFactory})
+        clients = [daemon.open("/echo"), daemon.open("/echo")]
+        (one, _) = daemon.site.routes[0].distinct()[0].connections
+        one.user = "ada"
+        for client in clients:
+            client.say("four")
+        assert daemon.metrics.users == {}
+        for client in clients:
+            client.close()
+            client.wire.close()
+        assert value(daemon.metrics, "wsd_user_connections_closed_total", user="ada") == 1
+        for direction in ("received", "sent"):
+            assert value(daemon.metrics, "wsd_user_messages_total", user="ada", direction=direction) == 1
+            assert value(daemon.metrics, "wsd_user_bytes_total", user="ada", direction=direction) == 4
+        assert list(daemon.metrics.users) == ["ada"]
+
     def test_what_is_turned_away_by_status(self) -> None:
         daemon = Daemon({"/echo": EchoFactory})
         daemon.open("/nowhere")
@@ -277,6 +321,9 @@ class TestThePage:
         metrics.setTlsHandshakes(lambda: {"TLSv1.3": 1})
         metrics.setMemory(lambda: MemoryLevels(kinds={"reading": 1}, shed={"large": 1}))
         metrics.route("/echo").countCode(1000)
+        metrics.route("/echo").countLogin(True)
+        metrics.user("ada")
+        metrics.http.count(200, 0.1)
         exposed = {
             # The page has the name of a histogram, without its three kinds of series.
             (

@@ -218,7 +218,7 @@ class TestWithoutDescriptors:
         assert (len(ids), len(set(ids))) == (25, 3)
 
     def test_they_of_tls_see_an_end(self, full: Listening) -> None:
-        full.port.answer = b""
+        full.port.isSecure = True
         client = full.connect()
         full.port.doRead()
         assert client.recv(1) == b""

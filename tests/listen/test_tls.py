@@ -738,12 +738,15 @@ class TestRenewal:
         self, server: Server, client: ssl.SSLContext, pair: Certificate, new: Certificate
     ) -> None:
         broken = Certificate(new.cert, pair.key)
-        assert not server.certificates.reload(Tls(certificate=(broken,)))
+        with pytest.raises(ConfigError):
+            server.certificates.prepare(Tls(certificate=(broken,)))
         with capturedLogs() as events:
             server.certificates.poll()
         assert events == []
         assert Client(server, client).shown == "old"
-        assert server.certificates.reload(Tls(certificate=(new,)))
+        commit = server.certificates.prepare(Tls(certificate=(new,)))
+        assert Client(server, client).shown == "old"
+        commit()
         assert Client(server, client).shown == "new"
         assert server.certificates.reload()
         assert Client(server, client).shown == "new"

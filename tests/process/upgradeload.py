@@ -14,8 +14,9 @@ import time
 import zlib
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
-from tests.upgrades import Upgradable, upgradable
+from tests.upgrades import upgradable
 
 IDLE, TALKING = 5000, 500
 """Connections of the whole measurement."""
@@ -23,15 +24,9 @@ _PACE = 0.25
 """Seconds between two messages of a connection."""
 _HANDSHAKES = 200
 """Connections that are opened at a time."""
-CONFIG = """
-workers = {workers}
-built_in = false
-[policies]
-ping_interval = 0
-[route."/echo"]
-protocol = "echo"
-"""
+POLICIES = "[policies]\nping_interval = 0\n"
 """Without pings: a client that stops within a frame could not answer them."""
+CONFIG = f'workers = {{workers}}\nbuilt_in = false\n{POLICIES}[route."/echo"]\nprotocol = "echo"\n'
 _TAIL = b"\x00\x00\xff\xff"
 _KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 
@@ -196,7 +191,19 @@ class Report:
         assert self.load.sent == self.load.answered, str(self)
 
 
-async def _measure(daemon: Upgradable, idle: int, talking: int, times: int) -> Report:
+class Steerable(Protocol):
+    """A daemon with which something is done under load."""
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+
+    def upgrade(self) -> str:
+        """Do it, and return what was said."""
+
+
+async def measureLoad(daemon: Steerable, idle: int, talking: int, times: int, pause: float = 2) -> Report:
+    """Upgrade a daemon so many times under load, with a pause in seconds after each."""
     loop = asyncio.get_running_loop()
     load = Load()
     callers: list[Caller] = []
@@ -221,7 +228,7 @@ async def _measure(daemon: Upgradable, idle: int, talking: int, times: int) -> R
         began = time.monotonic()
         said.append(await asyncio.to_thread(daemon.upgrade))
         spans.append((began, time.monotonic() + 0.5))
-        await asyncio.sleep(2)
+        await asyncio.sleep(pause)
     began = time.monotonic()
     for caller, data in begun:
         caller.transport.write(data[len(data) // 2 :])
@@ -251,7 +258,7 @@ def measure(idle: int, talking: int, times: int = 2, workers: int = 1) -> Report
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with upgradable(config=CONFIG.format(workers=workers)) as daemon:
-        return asyncio.run(_measure(daemon, idle, talking, times))
+        return asyncio.run(measureLoad(daemon, idle, talking, times))
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from wsd.frames import choose
 from wsd.policies.budget import MemoryUse
 from wsd.protocols.echo import EchoFactory
 from wsd.service import Daemon
+from wsd.web.probes import Readiness
 
 
 class Lived(EchoFactory):
@@ -45,11 +46,11 @@ class Lived(EchoFactory):
         return self.last
 
 
-def config(repeat: int, more: str = "") -> Config:
+def config(repeat: int, more: str = "", isLived: bool = True) -> Config:
     """One route of its own, whose factory says which it is by its `max_repeat`."""
     off = "".join(f'[route."{path}"]\nenabled = false\n' for path in BUILT_IN)
-    text = f'port = 0\nhost = ["127.0.0.1"]\n{more}\n{off}[route."/lived"]\nprotocol = "echo"\nmax_repeat = {repeat}\n'
-    return parse(text, protocols.optionsOf)
+    lived = f'[route."/lived"]\nprotocol = "echo"\nmax_repeat = {repeat}\n' if isLived else ""
+    return parse(f'port = 0\nhost = ["127.0.0.1"]\n{more}\n{off}{lived}', protocols.optionsOf)
 
 
 UPGRADE = (
@@ -72,6 +73,14 @@ class Running:
         self.daemon.startService()
         self.reactor.run()
         return self
+
+    def restart(self, read: Callable[[], Config]) -> None:
+        """Start with another configuration, instead of the first one."""
+        for listener in self.daemon.listening.listeners:
+            listener.close()
+        self.read = read
+        self.daemon = Daemon(read(), self.reactor, lambda: self.read(), {})
+        self.start()
 
     def reload(self, repeat: int, more: str = "") -> None:
         self.read = lambda: config(repeat, more)
@@ -162,7 +171,7 @@ class TestAReload:
             running.reload(2)
         assert "reload.refused" in [event.get("event") for event in events]
         assert factoryOf(running) is before
-        assert running.daemon.readiness() == (True, choose("auto").name, ["/lived"], [])
+        assert running.daemon.readiness() == Readiness(True, choose("auto").name, ["/lived"], [], [])
 
     def test_whose_state_another_daemon_has_makes_nobody_meet_what_will_never_start(
         self, running: Running, monkeypatch: pytest.MonkeyPatch
@@ -307,20 +316,16 @@ class TestARouteThatCannotStart:
             raise fault
 
         if isReload:
-            running.start()
+            running.restart(lambda: config(1, self.OTHER, isLived=False))
             monkeypatch.setattr(Lived, "started", fails)
             with capturedLogs() as events:
                 running.reload(2, self.OTHER)
                 if isLate:
                     gate.errback(fault)
         else:
-            for listener in running.daemon.listening.listeners:
-                listener.close()
-            running.read = lambda: config(1, self.OTHER)
-            running.daemon = Daemon(running.read(), running.reactor, lambda: running.read(), {})
             monkeypatch.setattr(Lived, "started", fails)
             with capturedLogs() as events:
-                running.start()
+                running.restart(lambda: config(1, self.OTHER))
                 if isLate:
                     gate.errback(fault)
         yield events
@@ -398,7 +403,7 @@ class TestBuiltInRoutes:
 
 
 def test_a_route_that_a_reload_brings_answers_503_until_it_has_started(running: Running, life: list[str]) -> None:
-    running.start()
+    running.restart(lambda: config(1, isLived=False))
     gate: Deferred[None] = Deferred()
     Lived.gate = gate
     running.reload(2)
@@ -409,6 +414,77 @@ def test_a_route_that_a_reload_brings_answers_503_until_it_has_started(running: 
     gate.callback(None)
     assert running.ready()["status"] == 200
     assert running.upgrade("/lived").startswith("HTTP/1.1 101 ")
+
+
+class TestARouteThatAReloadChanges:
+    """The old one serves until the new one has started."""
+
+    @pytest.fixture
+    def gate(self, running: Running) -> Deferred[None]:
+        """What the start of the new one waits for."""
+        running.start()
+        Lived.gate = Deferred()
+        return Lived.gate
+
+    def test_serves_as_before_until_the_new_one_has_started(
+        self, running: Running, life: list[str], gate: Deferred[None]
+    ) -> None:
+        before = factoryOf(running)
+        running.reload(2)
+        assert (factoryOf(running), running.ready()["status"]) == (before, 200)
+        gate.callback(None)
+        after: Any = factoryOf(running)
+        assert (after is before, after.options.max_repeat) == (False, 2)
+        running.reactor.pump([1.0] * 20)
+        assert life == ["started 1", "started 2", "stopped 1"]
+
+    def test_serves_on_if_the_new_one_cannot_start_and_says_so(
+        self, running: Running, life: list[str], gate: Deferred[None]
+    ) -> None:
+        before = factoryOf(running)
+        with capturedLogs() as events:
+            running.reload(2)
+            gate.errback(CannotStart("it is damaged", "/srv/store"))
+        assert factoryOf(running) is before
+        assert running.upgrade("/lived").startswith("HTTP/1.1 101 ")
+        ready = running.ready()
+        told = "/lived: the reloaded route serves as before: it could not be started: it is damaged"
+        assert (ready["status"], ready["reasons"], ready["warnings"]) == (200, [], [told])
+        (line,) = [formatEvent(event) for event in events if event.get("event") == "route.unusable"]
+        assert line == "/lived could not be started after the reload and serves as before: /srv/store: it is damaged"
+        running.reactor.pump([1.0] * 20)
+        assert life == ["started 1", "started 2", "stopped 2"]
+
+    def test_is_tried_again_by_the_next_reload(self, running: Running, gate: Deferred[None]) -> None:
+        running.reload(2)
+        gate.errback(CannotStart("it is damaged", "/srv/store"))
+        Lived.gate = None
+        running.daemon.reload()
+        after: Any = factoryOf(running)
+        assert after.options.max_repeat == 2
+        assert running.ready()["warnings"] == []
+
+    def test_is_as_it_was_after_a_reload_back_to_it(
+        self, running: Running, life: list[str], gate: Deferred[None]
+    ) -> None:
+        before = factoryOf(running)
+        running.reload(2)
+        running.reload(1)
+        gate.callback(None)
+        running.reactor.pump([1.0] * 20)
+        assert factoryOf(running) is before
+        assert running.ready()["warnings"] == []
+        assert life == ["started 1", "started 2", "stopped 2"]
+
+    def test_is_started_once_whatever_else_is_reloaded_meanwhile(
+        self, running: Running, life: list[str], gate: Deferred[None]
+    ) -> None:
+        running.reload(2)
+        running.reload(2, "drain = 3")
+        gate.callback(None)
+        after: Any = factoryOf(running)
+        assert after.options.max_repeat == 2
+        assert life == ["started 1", "started 2"]
 
 
 class TestAStop:

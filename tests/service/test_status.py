@@ -5,11 +5,12 @@ from __future__ import annotations
 from tests.wire import Daemon
 from wsd.protocols.echo import EchoFactory
 from wsd.service.status import statusOf
+from wsd.web.probes import Readiness
 from wsd.web.status import RouteStatus, Status
 
 
 def statusOfDaemon(daemon: Daemon, reasons: tuple[str, ...] = ()) -> Status:
-    readiness = (not reasons, "plain", ["/echo"], list(reasons))
+    readiness = Readiness(not reasons, "plain", ["/echo"], list(reasons), [])
     routes = {"/echo": daemon.site.routes[0]}
     return statusOf(readiness, 12.5, daemon.reactor, routes, daemon.admission, daemon.budget)
 

@@ -10,7 +10,7 @@ import pytest
 from tests.wire import Daemon
 from wsd.config import Config
 from wsd.policies.address import inNetworks
-from wsd.web.probes import Health, MetricsPage, Ready
+from wsd.web.probes import Health, MetricsPage, Readiness, Ready
 
 NETWORKS = ("192.0.2.0/24",)
 
@@ -23,7 +23,7 @@ class Probed:
         self.daemon = Daemon(config=Config(trusted_proxies=("127.0.0.1",)))
         pages = self.daemon.site.pages
         pages["/healthz"] = Health()
-        pages["/readyz"] = Ready(lambda: (not self.reasons, "plain", ["/", "/echo"], self.reasons))
+        pages["/readyz"] = Ready(lambda: Readiness(not self.reasons, "plain", ["/", "/echo"], self.reasons, []))
         pages["/metrics"] = MetricsPage(
             self.daemon.metrics,
             lambda request: request.peer.direct or inNetworks(request.peer.address, NETWORKS),
@@ -85,7 +85,8 @@ class TestReady:
     """/readyz."""
 
     def test_names_the_plane_and_the_routes(self) -> None:
-        assert Probed().json("/readyz") == {"ready": True, "plane": "plain", "routes": ["/", "/echo"], "reasons": []}
+        told = {"ready": True, "plane": "plain", "routes": ["/", "/echo"], "reasons": [], "warnings": []}
+        assert Probed().json("/readyz") == told
 
     def test_is_503_with_the_reasons(self) -> None:
         probed = Probed()

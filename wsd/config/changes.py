@@ -8,33 +8,15 @@ from typing import Any
 
 from wsd.config.schema import Config, Route
 
-FIXED = (
-    "port",
-    "host",
-    "listen",
-    "proxy_protocol",
-    "frames",
-    "workers",
-    "tls.port",
-    "tls.listen",
-    "log.format",
-    "log.level",
-    "log.file",
-    "access.enabled",
-    "access.file",
-    "access.format",
-    "access.sample",
-    "access.per_minute",
-)
-"""The keys that are fixed from the daemon's start to its end."""
+FIXED = ("frames", "workers")
+"""The keys that are fixed from the daemon's start to its end: a reload that changes one is refused."""
 
 _TABLES = ("policies", "auth", "tls", "log", "access", "control", "uses")
 
 
-def fixedOf(config: Config) -> dict[str, Any]:
-    """The values of the keys in `FIXED`."""
-    values = dict(_plain(config))
-    return {key: values[key] for key in FIXED}
+def fixedIn(before: Config, after: Config) -> list[str]:
+    """The keys in `FIXED` in which two configurations differ."""
+    return [key for key in FIXED if getattr(before, key) != getattr(after, key)]
 
 
 def changes(before: Config, after: Config) -> list[str]:

@@ -173,7 +173,7 @@ class Lock:
 
 
 class Locks:
-    """The locks of a daemon. It keeps each of them until its end, through every reload."""
+    """The locks of a daemon. It keeps each of them until its end, through every reload that is not refused."""
 
     def __init__(self) -> None:
         self._locks: dict[Path, Lock] = {}
@@ -190,8 +190,12 @@ class Locks:
         for name, file in files.items():
             self._locks[Path(name)] = Lock.adopted(Path(name), file)
 
-    def take(self, paths: Iterable[Path]) -> None:
-        """Lock these files too. Raises ConfigError, and locks none of them, if another process has locked one."""
+    def take(self, paths: Iterable[Path]) -> list[Path]:
+        """
+        Lock these files too. Returns those that were not locked before.
+
+        Raises ConfigError, and locks none of them, if another process has locked one.
+        """
         new: dict[Path, Lock] = {}
         try:
             for path in dict.fromkeys(path.resolve() for path in paths):
@@ -209,6 +213,12 @@ class Locks:
                 lock.close()
             raise
         self._locks.update(new)
+        return list(new)
+
+    def release(self, paths: Iterable[Path]) -> None:
+        """Unlock files that `take` has just locked."""
+        for path in paths:
+            self._locks.pop(path).close()
 
     def sign(self) -> None:
         """Write the ID of this process into all of them."""

@@ -111,6 +111,9 @@ class Connection(Moving):
         closed = self.factory.counters.closed
         closed[self.cause] = closed.get(self.cause, 0) + 1
         self.factory.counters.countCode(self.localCloseCode if self.closedByMe and self.localCloseCode else code)
+        user = self.user or (self.tls.client if self.tls is not None else None)
+        if user:
+            self.factory.metrics.user(user).add(self.frames)
         logClosed(self, code, sentence)
         self._call(self.closed, code, sentence)
 

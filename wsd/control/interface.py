@@ -21,10 +21,8 @@ class ReloadOutcome:
     """Why the new configuration was refused, so that the old one stays in use; None if it was not."""
     changed: tuple[str, ...] = ()
     """The keys that have changed and are in force."""
-    waiting: tuple[str, ...] = ()
-    """The keys that have changed and need a restart."""
     warnings: tuple[str, ...] = ()
-    """Sentences about what does not work now, such as a certificate that cannot be read."""
+    """Sentences about what does not work now, such as a route that could not be started."""
 
 
 class Steered(Protocol):

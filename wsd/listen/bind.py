@@ -41,12 +41,13 @@ def bind(
 
     A socket of `handed`, by default of those that systemd passes, is used instead of a new one with the same address.
     Sockets of .socket units that no endpoint string names replace host and port. Raises `CannotListen`, after closing
-    the sockets that were bound before.
+    the sockets that were bound or passed before.
     """
     listeners: list[Listener] = []
     notices: list[str] = []
     handed = HandedSockets.of(environ) if handed is None else handed
     passed = list(handed.passed)
+    found = {each.socket for each in handed.bound}
     try:
         for secure, strings in ((False, config.listen), (True, config.tls.listen)):
             listeners.extend(_bindEndpoint(string, secure, passed, handed) for string in strings)
@@ -59,7 +60,13 @@ def bind(
             listeners[:0] = _bindHosts(config.host, config.port, False, notices, handed)
     except CannotListen:
         for listener in listeners:
-            listener.close()
+            if listener.socket in found:
+                listener.close()
+            else:
+                listener.discard()
+        for _, descriptor in passed:
+            if descriptor >= 0:
+                os.close(descriptor)
         raise
     return listeners, notices
 
@@ -172,8 +179,11 @@ def _bindHost(host: str, port: int, secure: bool, notices: list[str], handed: Ha
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         address = socket.getaddrinfo(plain, port, family, socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][4]
+        if port in handed.shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind(address)
         bound.listen(BACKLOG)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
     except OSError as error:
         bound.close()
         if plain == "::1" and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
@@ -234,7 +244,7 @@ def _bindUnix(string: str, endpoint: UnixEndpoint, secure: bool, handed: HandedS
     path = endpoint.path
     found = handed.takeUnix(path)
     if found is not None:
-        return _unixListener(found, path, secure)
+        return _unixListener(found, path, secure, endpoint.mode)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _removeStale(path)
@@ -249,11 +259,11 @@ def _bindUnix(string: str, endpoint: UnixEndpoint, secure: bool, handed: HandedS
             ) from None
         raise CannotListen(f"listen {string!r}: {error.strerror}; choose a path in a writable folder") from None
     bound.setblocking(False)
-    return _unixListener(bound, path, secure)
+    return _unixListener(bound, path, secure, endpoint.mode)
 
 
-def _unixListener(bound: socket.socket, path: str, secure: bool) -> Listener:
-    return Listener(f"{'wss' if secure else 'ws'}+unix:{path}", secure, bound)
+def _unixListener(bound: socket.socket, path: str, secure: bool, mode: int) -> Listener:
+    return Listener(f"{'wss' if secure else 'ws'}+unix:{path}", secure, bound, path=path, mode=mode)
 
 
 def _removeStale(path: str) -> None:

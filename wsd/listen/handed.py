@@ -22,11 +22,14 @@ class HandedSockets(NamedTuple):
     What a process is given at its start.
 
     `passed` are the sockets of .socket units, each with its name, in systemd's order. `bound` are those that an earlier
-    process of the daemon has bound itself; a listener takes the one with its address, if there is one.
+    process of the daemon has bound itself; a listener takes the one with its address, if there is one. In a reload,
+    both are the daemon's own.
     """
 
     passed: list[tuple[str, int]]
     bound: list[BoundSocket]
+    shared: frozenset[int] = frozenset()
+    """Ports that a new listener may share at other addresses, as in a reload from 127.0.0.1 to 0.0.0.0."""
 
     @classmethod
     def of(cls, environ: MutableMapping[str, str]) -> HandedSockets:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
+from twisted.internet.protocol import Factory
 
 from wsd.listen.port import Shortage, TCPPort, UNIXPort
 
@@ -16,7 +19,20 @@ _FAIR = 2
 """Connections that a worker accepts a turn from a socket that others accept from too."""
 
 
-@dataclass
+class FrontFactory(Factory):
+    """Builds what `inner` builds, which a reload may replace while the port listens."""
+
+    noisy = False
+
+    def __init__(self, inner: IProtocolFactory) -> None:
+        self.inner = inner
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """The protocol of a connection."""
+        return self.inner.buildProtocol(addr)  # type: ignore[arg-type]
+
+
+@dataclass(eq=False)
 class Listener:
     """A bound socket or a Twisted endpoint, and its URL for the log."""
 
@@ -34,7 +50,15 @@ class Listener:
     """The number and the name of the socket if systemd holds it for a .socket unit."""
     proxied: bool | None = None
     """Whether connections begin with a PROXY header, by `proxy` in the endpoint string; None if that does not say."""
+    number: int | None = None
+    """Its number among all listeners of a parent of workers, by which a reload knows it again."""
+    path: str | None = None
+    """The path of a unix socket that the daemon has bound."""
+    mode: int = 0
+    """The permissions of this path."""
     ports: list[IListeningPort] = field(default_factory=list)
+    front: FrontFactory | None = None
+    """What builds the protocols of its connections; None until `adopt`."""
 
     @property
     def descriptor(self) -> int | None:
@@ -64,7 +88,8 @@ class Listener:
 
         `shortage` turns connections away when no descriptor is left. Returns a Deferred that fires when it listens.
         """
-        return maybeDeferred(self._adopt, reactor, factory, reactor if ring is None else ring, shortage)
+        self.front = FrontFactory(factory)
+        return maybeDeferred(self._adopt, reactor, self.front, reactor if ring is None else ring, shortage)
 
     def _adopt(self, reactor: Any, factory: IProtocolFactory, ring: Any, shortage: Shortage | None) -> Any:
         if self.socket is None:
@@ -82,14 +107,31 @@ class Listener:
             port.batch = _FAIR
         port.ring = ring
         port.shortage = shortage
-        if self.secure:
-            # A TLS client would not understand an answer in plain HTTP.
-            port.answer = b""
+        port.isSecure = self.secure
         port.startListening()
         self.socket.close()
         self.socket = None
         self.ports.append(port)
         return None
+
+    def become(self, wanted: Listener, factory: IProtocolFactory) -> None:
+        """Go on as another configuration wants it, with the factory of its layers for new connections."""
+        self.url, self.secure, self.proxied = wanted.url, wanted.secure, wanted.proxied
+        if self.path is not None and self.mode != wanted.mode:
+            self.mode = wanted.mode
+            with suppress(OSError):
+                os.chmod(self.path, self.mode)
+        if self.front is not None:
+            self.front.inner = factory
+        for port in self.ports:
+            if isinstance(port, (TCPPort, UNIXPort)):
+                port.isSecure = self.secure
+
+    def acceptRest(self) -> None:
+        """Accept the connections that wait, which the kernel resets when the socket is closed."""
+        for port in self.ports:
+            if isinstance(port, (TCPPort, UNIXPort)):
+                port.acceptRest()
 
     def stop(self) -> list[Deferred[Any]]:
         """Accept no more."""
@@ -100,3 +142,11 @@ class Listener:
         """Close a socket that was bound and never adopted."""
         if self.socket is not None:
             self.socket.close()
+
+    def discard(self) -> None:
+        """Close a socket that was bound and never adopted, and remove its path."""
+        if self.socket is not None:
+            self.socket.close()
+            if self.path is not None and not self.inherited:
+                with suppress(OSError):
+                    os.unlink(self.path)

@@ -139,10 +139,10 @@ class _Accepting(_Base):
     """Turns away connections that cannot be accepted; without it Twisted logs each failure."""
     batch = _BATCH
     """Connections accepted a turn, at most."""
-    answer = _ANSWER
-    """The answer for clients that are turned away."""
     ring: Any = None
     """What serves the connections; None for the reactor of the port."""
+    isSecure = False
+    """Whether its clients begin with TLS. They would not understand an answer in plain HTTP."""
 
     def doRead(self) -> None:
         """Accept pending connections. Other errors are left to Twisted's method, which is half as fast."""
@@ -160,7 +160,7 @@ class _Accepting(_Base):
                 if self.shortage is None or error.errno not in _SHORT:
                     super().doRead()
                     return
-                self.shortage.turnAway(own.socket, error, self.answer)
+                self.shortage.turnAway(own.socket, error, b"" if self.isSecure else _ANSWER)
                 self.stopReading()
                 own.reactor.callLater(_PAUSE, self._resume)
                 return
@@ -181,6 +181,14 @@ class _Accepting(_Base):
             self.stopReading()
         else:
             self._resume()
+
+    def acceptRest(self) -> None:
+        """Accept all connections that are waiting."""
+        before, waiting = self.numberAccepts, -1
+        while self.connected and waiting != self.sessionno:
+            waiting, self.numberAccepts = self.sessionno, _BATCH
+            self.doRead()
+        self.numberAccepts = before
 
     def _begin(self, client: Any, name: Any) -> None:
         factory: Any = self.factory

@@ -156,17 +156,27 @@ class Certificates:
 
     # -- renewal --------------------------------------------------------------------------------------------------
 
-    def reload(self, tls: Tls | None = None) -> bool:
-        """Read all files again, or those of a new [tls]. Returns False, and logs why, if they cannot be used."""
-        wanted, seen = tls or self._tls, self._seen
+    def prepare(self, tls: Tls) -> Callable[[], None]:
+        """Read all files again, for this [tls]. Returns what puts them in use. Raises ConfigError."""
+        before = self._seen
         try:
-            self._contexts = self._read(wanted)
+            contexts, seen = self._read(tls), self._seen
+        finally:
+            self._seen = before
+
+        def commit() -> None:
+            self._contexts, self._tls, self._seen = contexts, tls, seen
+            _log.info("the certificates were reloaded", event="certificate.reloaded")
+
+        return commit
+
+    def reload(self) -> bool:
+        """Read all files again. Returns False, and logs why, if they cannot be used: the old ones stay in use."""
+        try:
+            self._contexts = self._read(self._tls)
         except ConfigError as error:
-            if wanted != self._tls:
-                self._seen = seen
             _logKept(error)
             return False
-        self._tls = wanted
         _log.info("the certificates were reloaded", event="certificate.reloaded")
         return True
 

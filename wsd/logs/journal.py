@@ -117,3 +117,7 @@ class JournalObserver:
 
     def reopen(self) -> None:
         """Nothing to do: the journal rotates its own files."""
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()

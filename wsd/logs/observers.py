@@ -28,6 +28,9 @@ class EventWriter(Protocol):
     def reopen(self) -> None:
         """Continue in a new file of the same name."""
 
+    def close(self) -> None:
+        """Write no more."""
+
 
 @implementer(ILogObserver)
 class LineObserver:
@@ -55,6 +58,11 @@ class LineObserver:
         before, self._file = self._file, self._open()
         if before is not None:
             before.close()
+
+    def close(self) -> None:
+        """Close the file. A stream stays open."""
+        if self._file is not None:
+            self._file.close()
 
     def __call__(self, event: LogEvent) -> None:
         line = self._line(event)

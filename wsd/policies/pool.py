@@ -55,10 +55,12 @@ class JobState(Enum):
 class Job:
     """A piece of work, and the Deferred of its caller."""
 
-    __slots__ = ("_result", "_work", "done", "late", "share", "state")
+    __slots__ = ("_result", "_work", "begunAt", "done", "late", "share", "state")
 
-    def __init__(self, share: PoolShare, work: Callable[[], Any]) -> None:
+    def __init__(self, share: PoolShare, work: Callable[[], Any], begunAt: float) -> None:
         self.share = share
+        self.begunAt = begunAt
+        """When it was asked for."""
         self.state = JobState.waiting
         self.done: Deferred[Any] = Deferred(lambda _: share.abandon(self))
         self.late: IDelayedCall | None = None
@@ -216,7 +218,7 @@ class PoolShare:
             self._pool.opened(self, self._threads)
         if len(self._queue) >= self._mostWaiting and len(self._running) >= self.limit:
             return fail(PoolFull(f"more than {self._mostWaiting} jobs are already waiting; try again later"))
-        job = Job(self, partial(work, *arguments, **named))
+        job = Job(self, partial(work, *arguments, **named), self._pool.reactor.seconds())
         if self._timeout is not None:
             job.late = self._pool.reactor.callLater(self._timeout, self._timedOut, job)
         self._queue.append(job)
@@ -238,6 +240,7 @@ class PoolShare:
         """Called when a thread has done the job."""
         self._running.remove(job)
         self._counters.threads -= 1
+        self._counters.durations.observe(self._pool.reactor.seconds() - job.begunAt)
         if job.state is JobState.abandoned:
             self._abandoned -= 1
         if self._state is not _ShareState.closed:

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import ProcessProtocol
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 
 from wsd.processes.channel import ChannelMessage, ProcessChannel
@@ -30,6 +30,12 @@ _BACKOFF = 0.25
 
 _LONGEST = 30.0
 """The longest of these waits in seconds."""
+
+_HUNG = 30.0
+"""Seconds without a sign of life after which a worker is killed, unless systemd's watchdog is stricter."""
+
+_STACKS = 2.0
+"""Seconds in which it then writes the stacks of its threads to the log."""
 
 
 class WorkerProcess(ProcessProtocol):
@@ -69,6 +75,33 @@ class WorkerProcess(ProcessProtocol):
             self.channel.doRead()
             self.channel.close()
         self.exited(reason)
+
+
+class ProcessSupply:
+    """
+    Processes that can become workers: `command` is their command line, and `arguments` are the options that they get.
+
+    One is kept ready, so that a worker that dies is back within a fraction of a second.
+    """
+
+    def __init__(self, reactor: Any, command: Sequence[str], arguments: dict[str, Any]) -> None:
+        self._make = lambda: WorkerProcess(reactor, command, arguments)
+        self._spare: WorkerProcess | None = None
+
+    def take(self) -> WorkerProcess:
+        """The spare process if there is one, else a new one."""
+        spare, self._spare = self._spare, None
+        return spare if spare is not None and spare.isRunning else self._make()
+
+    def keepSpare(self) -> None:
+        """Start a spare process if there is none."""
+        if self._spare is None:
+            self._spare = self._make()
+
+    def close(self) -> None:
+        """Let the spare process end."""
+        if self._spare is not None:
+            self._spare.channel.close()
 
 
 class WorkerEnded(Exception):
@@ -150,6 +183,15 @@ class Child:
         if self.process is not None:
             self.process.kill(number)
 
+    def killIfHung(self, strict: float | None) -> None:
+        """Kill a process that gives no sign of life. `strict` are the seconds of the watchdog, if there is one."""
+        hung = strict if strict is not None and self.isServing else _HUNG
+        silent = self._reactor.seconds() - self.seen
+        if self.isRunning and silent > hung:
+            self.log.error("worker {worker} hangs and is killed", event="worker.hung", worker=self.number)
+            # ABRT writes the stacks to the log.
+            self.kill(signal.SIGKILL if silent > hung + _STACKS else signal.SIGABRT)
+
     def stop(self) -> None:
         """Let it close its connections and end. It is not started again."""
         self.isStopping = True
@@ -174,6 +216,8 @@ class Child:
             answer, self._answer = self._answer, None
             if answer is not None:
                 answer.callback(message)
+        elif message.kind == "log":
+            _log(self.number, message.fields)
         self._received(self, message)
 
     def _exited(self, reason: Failure) -> None:
@@ -204,9 +248,25 @@ class Child:
         self._later = self._reactor.callLater(wait, self.start)
 
 
+def connect(one: Child, other: Child) -> None:
+    """Give two workers a channel to each other."""
+    near, far = socket.socketpair()
+    with near, far:
+        one.send("peer", {}, [near.fileno()])
+        other.send("peer", {}, [far.fileno()])
+
+
 def _describe(reason: Failure) -> str:
     """How a process has ended: by which signal, or with which status."""
     number = getattr(reason.value, "signal", None)
     if number is not None:
         return f"signal {signal.Signals(number).name}"
     return f"exit status {getattr(reason.value, 'exitCode', None)}"
+
+
+def _log(worker: int, fields: dict[str, Any]) -> None:
+    """Log an event of a worker, with each line of its traceback."""
+    level, seconds = LogLevel.levelWithName(fields.pop("level")), fields.pop("time")
+    for text in fields.pop("text").splitlines():
+        event = {**fields, "worker": worker, "text": text, "log_format": "{text}"}
+        globalLogPublisher({**event, "log_level": level, "log_time": seconds, "log_namespace": "wsd"})

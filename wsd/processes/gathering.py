@@ -7,6 +7,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
+from wsd.metrics import ReloadCounters, reloadFamilies
 from wsd.processes.child import Child
 from wsd.processes.merging import Snapshot, merge, snapshotOf, workerFamilies
 
@@ -15,11 +16,12 @@ _PATIENCE = 0.5
 
 
 class Gathering:
-    """Answers the questions of workers about all of them."""
+    """Answers the questions of workers about all of them; `reloads` are those of the parent."""
 
-    def __init__(self, reactor: Any, children: Sequence[Child]) -> None:
+    def __init__(self, reactor: Any, children: Sequence[Child], reloads: ReloadCounters) -> None:
         self._reactor = reactor
         self._children = children
+        self._reloads = reloads
         self._asked: list[tuple[Child, int]] = []
         self._awaited: set[Child] = set()
         self._registry = CollectorRegistry()
@@ -57,6 +59,6 @@ class Gathering:
     def _snapshots(self) -> list[Snapshot]:
         """The metrics of all processes: those that have died, those that run, and this one."""
         serving, restarts = (sum(getattr(each, name) for each in self._children) for name in ("isServing", "restarts"))
-        own = [*self._registry.collect(), *workerFamilies(serving, restarts)]
+        own = [*self._registry.collect(), *workerFamilies(serving, restarts), *reloadFamilies(self._reloads)]
         told = [child.told["metrics"] for child in self._children if child.told is not None]
         return [*told, *(kept for child in self._children for kept in child.kept), snapshotOf(own)]

@@ -18,6 +18,7 @@ Snapshot: TypeAlias = Sequence[Sequence[Any]]
 
 _HOW: Mapping[str, Callable[[float, float], float]] = {
     "wsd_connections_limit": min,
+    "wsd_last_reload_successful": min,
     "wsd_send_buffer_bytes_max": max,
     "wsd_reactor_lag_seconds": max,
     "wsd_certificate_expiry_seconds": min,

@@ -8,35 +8,33 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any, Protocol
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger, LogLevel, globalLogPublisher
+from twisted.logger import Logger
 
 from wsd.config import Config
+from wsd.config.prepared import PreparedChange
 from wsd.config.sockets import controlPath, workerPath
 from wsd.control.interface import ReloadOutcome
 from wsd.control.socket import ControlSocket
 from wsd.listen.descriptors import raiseDescriptorLimit
 from wsd.listen.handed import HandedSockets
-from wsd.listen.systemd import KEPT, KEPT_TLS, Systemd, recall
+from wsd.listen.systemd import Systemd, recall
 from wsd.processes.channel import ChannelMessage
-from wsd.processes.child import Child, WorkerProcess
+from wsd.processes.child import Child, ProcessSupply, connect
 from wsd.processes.gathering import Gathering
 from wsd.processes.given import GivenToWorker
 from wsd.processes.limits import WorkerCounts
-from wsd.processes.reloading import Reloading
-from wsd.processes.sockets import bindShared, listenersFor
+from wsd.processes.listening import SharedListening
+from wsd.processes.reloading import WorkersReloading
+from wsd.processes.sockets import listenersFor
 from wsd.processes.worker import ALIVE, OWNER
 from wsd.service.daemon import Successor, UpgradeRefused
 from wsd.service.report import logListeners, pagesOf, warnOfBuiltIn
-
-_HUNG = 30.0
-"""Seconds without a sign of life after which a worker is killed, unless systemd's watchdog is stricter."""
 
 
 class ParentPredecessor(Protocol):
@@ -93,17 +91,14 @@ class Parent(Service):
         """Whether another process serves: what is left here ends with 1012."""
         self.clock = reactor
         self._reactor = reactor
-        self._config = config
-        self._command = command
-        self._arguments = arguments
-        self._spare: WorkerProcess | None = None
+        self._supply = ProcessSupply(reactor, command, arguments)
         if handed is None:
             recall(environ)
             handed = HandedSockets.of(environ)
-        self.listeners = bindShared(config, environ, handed)
+        self.listening = SharedListening(config, environ, handed)
         self.systemd = Systemd(environ, reactor)
         self.children = [
-            Child(reactor, number, self._takeProcess, self._started, self._received, self._ended)
+            Child(reactor, number, self._supply.take, self._started, self._received, self._ended)
             for number in range(config.workers)
         ]
         self._ledger = WorkerCounts()
@@ -111,18 +106,21 @@ class Parent(Service):
         self._loops: list[LoopingCall] = []
         self._hasServed = False
         self._stopped: Deferred[None] | None = None
-        self._gathering = Gathering(reactor, self.children)
-        self._reloading = Reloading(self.children, self.systemd, reread, self._configure, lambda: self._status)
+        self.reloading = WorkersReloading(config, reread, self.children, self.systemd, self.listening.offer)
+        """What takes part in a reload, besides the workers."""
+        self.reloading.ended, self.reloading.again = self._reloaded, self.reload
+        self.reloading.add(self.listening.prepareReload, self._prepareControl)
+        self._gathering = Gathering(reactor, self.children, self.reloading.counters)
 
     @property
     def pages(self) -> list[str]:
         """The URLs of the home page for a browser on this machine."""
-        return pagesOf(self._config, [each.listener for each in self.listeners])
+        return pagesOf(self.reloading.config, self.listening.listeners)
 
     @property
     def controlNames(self) -> list[str]:
         """The names of the workers' control sockets, which are beside the parent's."""
-        stem = controlPath(self._config.control, os.environ)
+        stem = controlPath(self.reloading.config.control, os.environ)
         return [workerPath(stem, child.number).name for child in self.children]
 
     # -- starting -------------------------------------------------------------------------------------------------
@@ -143,21 +141,9 @@ class Parent(Service):
             self.predecessor.takeOver(self)
         self._repeat(ALIVE, self._watch)
 
-    def _takeProcess(self) -> WorkerProcess:
-        """The spare process if there is one, else a new one."""
-        spare, self._spare = self._spare, None
-        if spare is not None and spare.isRunning:
-            return spare
-        return WorkerProcess(self._reactor, self._command, self._arguments)
-
-    def _keepSpare(self) -> None:
-        """Keep a process ready, so that a worker that dies is back within a fraction of a second."""
-        if self._spare is None and self._stopped is None and all(each.isServing for each in self.children):
-            self._spare = WorkerProcess(self._reactor, self._command, self._arguments)
-
     def _started(self, child: Child) -> None:
         """Give a new process what it needs, and connect it with the owner."""
-        listeners, descriptors = listenersFor(self.listeners, child.number)
+        listeners, descriptors = listenersFor(self.listening.shared, child.number)
         fields = {"worker": child.number, "workers": len(self.children), "listeners": listeners}
         given = None if self.predecessor is None else self.predecessor.forWorker(child.number)
         if given is None:
@@ -169,15 +155,7 @@ class Parent(Service):
         owner = self.children[OWNER]
         for other in self.children if child is owner else (child,):
             if other is not owner and other.isRunning and owner.isRunning:
-                self._connect(owner, other)
-
-    @staticmethod
-    def _connect(owner: Child, other: Child) -> None:
-        """Give the two a channel to each other."""
-        one, two = socket.socketpair()
-        with one, two:
-            owner.send("peer", {}, [one.fileno()])
-            other.send("peer", {}, [two.fileno()])
+                connect(owner, other)
 
     def _repeat(self, seconds: float, call: Callable[[], Any]) -> None:
         loop = LoopingCall(call)
@@ -188,8 +166,9 @@ class Parent(Service):
     def _serve(self) -> None:
         """All workers serve for the first time."""
         self._hasServed = True
-        logListeners([each.listener for each in self.listeners])
-        warnOfBuiltIn(self._config, self._config.routes, [each.listener for each in self.listeners])
+        config, listeners = self.reloading.config, self.listening.listeners
+        logListeners(listeners)
+        warnOfBuiltIn(config, config.routes, listeners)
         if self.predecessor is None:
             self.becomeMain()
         else:
@@ -198,18 +177,16 @@ class Parent(Service):
     def becomeMain(self) -> None:
         """Called when this is the main process of its unit: tell systemd that all are ready, and give signs of life."""
         if self.control is not None:
-            self.control.configure(self._config.control)
+            self.control.configure(self.reloading.config.control)
         self.systemd.notify("READY=1", self._status)
-        for name, secure in ((KEPT, False), (KEPT_TLS, True)):
-            own = [each for each in self.listeners if each.listener.secure is secure and not each.listener.inherited]
-            self.systemd.keep(name, [descriptor for each in own for descriptor in each.descriptors])
+        self.listening.keep(self.systemd)
         if self.systemd.watchdog is not None:
             self._repeat(self.systemd.watchdog / 2, lambda: self.systemd.notify("WATCHDOG=1"))
 
     @property
     def _status(self) -> str:
         """The text for `systemctl status`."""
-        urls = " ".join(each.listener.url for each in self.listeners)
+        urls = " ".join(each.url for each in self.listening.listeners)
         return f"{len(self.children)} workers, listening {urls}"
 
     # -- the workers ----------------------------------------------------------------------------------------------
@@ -225,10 +202,8 @@ class Parent(Service):
             self._gathering.ask(child, fields["question"])
         elif kind == "told":
             self._gathering.discard(child)
-        elif kind == "reloaded":
-            self._reloading.reloaded(fields["refused"])
-        elif kind == "log":
-            _log(child.number, fields)
+        elif kind in ("prepared", "reloaded"):
+            self.reloading.received(child, message)
 
     def _tellOthers(self, child: Child, accounts: Any, spent: dict[str, int] | None = None) -> None:
         for other in self.children:
@@ -239,7 +214,7 @@ class Parent(Service):
         """Called when the process of a worker has ended."""
         self._tellOthers(child, self._ledger.gone(child.number))
         self._gathering.discard(child)
-        self._reloading.gone(child)
+        self.reloading.gone(child)
         if self._stopped is not None:
             if not any(each.isRunning for each in self.children):
                 self._stopped.callback(None)
@@ -262,19 +237,14 @@ class Parent(Service):
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _watch(self) -> None:
-        """Keep a spare process, and kill the workers that hang: ABRT first, which writes the stacks to the log."""
+        """Keep a spare process, and kill the workers that hang."""
         if self.predecessor is not None and not self.predecessor.isCommitted:
             # The old workers decide how long these may take.
             return
-        self._keepSpare()
-        strict = _HUNG if self.systemd.watchdog is None else self.systemd.watchdog
-        now = self._reactor.seconds()
+        if self._stopped is None and all(each.isServing for each in self.children):
+            self._supply.keepSpare()
         for child in self.children:
-            hung = strict if child.isServing else _HUNG
-            if child.isRunning and now - child.seen > hung:
-                isLast = now - child.seen > hung + 2 * ALIVE
-                self.log.error("worker {worker} hangs and is killed", event="worker.hung", worker=child.number)
-                child.kill(signal.SIGKILL if isLast else signal.SIGABRT)
+            child.killIfHung(self.systemd.watchdog)
 
     def logRotated(self) -> None:
         """Called when the log file has been reopened: the workers write to it, too."""
@@ -288,7 +258,7 @@ class Parent(Service):
 
     def reload(self) -> Deferred[ReloadOutcome]:
         """
-        Let the workers reload one after the other, the owner first. If one refuses, the others are not asked.
+        Let all workers reload, after a reload that is under way. If one of them cannot, none does.
 
         During an upgrade nothing is reloaded: the new processes read the configuration anyway. Returns the outcome.
         """
@@ -296,13 +266,17 @@ class Parent(Service):
             return succeed(ReloadOutcome("the daemon is stopping"))
         if self.successor is not None:
             return succeed(ReloadOutcome("an upgrade is under way, and the new process reads the configuration itself"))
-        return self._reloading.start()
+        return self.reloading.start()
 
-    def _configure(self, config: Config) -> None:
-        """A reload has read this configuration."""
-        self._config = config
-        if self.control is not None:
-            self.control.configure(config.control)
+    def _prepareControl(self, config: Config) -> PreparedChange:
+        return PreparedChange(lambda: None if self.control is None else self.control.configure(config.control))
+
+    def _reloaded(self) -> str:
+        """The workers have reloaded, or none has. Returns the text for `systemctl status`."""
+        self.listening.closeRemoved()
+        if self._hasServed:
+            self.listening.keep(self.systemd)
+        return self._status
 
     def _usr2(self, *_: Any) -> None:
         self._reactor.callFromThread(self._upgradeBySignal)
@@ -319,7 +293,7 @@ class Parent(Service):
         """
         if self.upgrades is None or not self.running:
             return fail(UpgradeRefused("the daemon is stopping"))
-        if self._reloading.isUnderWay:
+        if self.reloading.isUnderWay:
             return fail(UpgradeRefused("a reload is under way; try again"))
         missing = [child.number for child in self.children if not child.isServing]
         if missing or not self._hasServed:
@@ -342,13 +316,11 @@ class Parent(Service):
             self._signals.setdefault(number, signal.signal(number, self._secondSignal))
         if not self.hasHandedOver:
             self.systemd.notify("STOPPING=1", "closing the connections")
-        for listener in self.listeners:
-            listener.close(ownsPath=not self.hasHandedOver)
+        self.listening.close(ownsPaths=not self.hasHandedOver)
         if self.control is not None:
             self.control.close()
         self._stopped = Deferred()
-        if self._spare is not None:
-            self._spare.channel.close()
+        self._supply.close()
         for child in self.children:
             child.stop()
         if not any(child.isRunning for child in self.children):
@@ -369,11 +341,3 @@ class Parent(Service):
         for number, handler in self._signals.items():
             signal.signal(number, handler)
         return result
-
-
-def _log(worker: int, fields: dict[str, Any]) -> None:
-    """Log an event of a worker, with each line of its traceback."""
-    level, seconds = LogLevel.levelWithName(fields.pop("level")), fields.pop("time")
-    for text in fields.pop("text").splitlines():
-        event = {**fields, "worker": worker, "text": text, "log_format": "{text}"}
-        globalLogPublisher({**event, "log_level": level, "log_time": seconds, "log_namespace": "wsd"})

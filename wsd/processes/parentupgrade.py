@@ -85,16 +85,10 @@ class ParentUpgrade:
     async def _launch(self) -> NewProcess:
         parent = self._parent
         locked = await parent.children[OWNER].ask("locks", {})
-        listeners = [each for each in parent.listeners if not each.listener.inherited]
-        passed = sorted(
-            (*each.listener.unitSocket, each.descriptors[0])
-            for each in parent.listeners
-            if each.listener.unitSocket is not None
-        )
         given = Given(
             channel=-1,
-            bound=[(descriptor, each.listener.secure) for each in listeners for descriptor in each.descriptors],
-            passed=[(name, descriptor) for _, name, descriptor in passed],
+            bound=[(each, own.listener.secure) for own in parent.listening.own for each in own.descriptors],
+            passed=parent.listening.passed,
             locked=dict(zip(locked.fields["paths"], locked.descriptors, strict=True)),
             pidFile=self._pidFile.path,
             workers=len(parent.children),

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, MutableMapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 from twisted.logger import Logger
@@ -22,11 +23,14 @@ from wsd.listen.bind import BACKLOG, bind
 from wsd.listen.endpoints import CannotListen, cannotShare
 from wsd.listen.handed import HandedSockets
 from wsd.listen.listener import Listener
+from wsd.listen.rebinding import rebind
 from wsd.processes.channel import ChannelMessage
 
 _log = Logger(namespace="wsd")
 
-_FIELDS = ("url", "secure", "wide", "proxied")
+_FIELDS = ("number", "url", "secure", "wide", "proxied")
+
+_numbers = count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +85,10 @@ def share(listener: Listener, workers: int, handed: HandedSockets) -> SharedList
     """
     Prepare a bound listener for so many workers, with sockets of `handed` at its address if there are.
 
-    Raises `CannotListen` if it is an endpoint of another kind.
+    It gets a number by which the workers know it through all reloads. Raises `CannotListen` if it is an endpoint of
+    another kind.
     """
+    listener.number = next(_numbers)
     bound, listener.socket = listener.socket, None
     if bound is None:
         assert listener.endpoint is not None
@@ -125,6 +131,42 @@ def _copy(bound: socket.socket) -> socket.socket:
     return copy
 
 
+@dataclass(frozen=True, slots=True)
+class ReboundShared:
+    """The listeners of a new configuration, in its order: those that stay, and the new ones."""
+
+    listeners: list[SharedListener]
+    kept: list[tuple[SharedListener, SharedListener]]
+    """Those that stay: as they are to be, and as they are."""
+    added: list[SharedListener]
+    removed: list[SharedListener]
+
+
+def rebindShared(config: Config, current: Sequence[SharedListener]) -> ReboundShared:
+    """Bind what a new configuration adds to the current listeners. Raises `CannotListen`; nothing is bound then."""
+    stand = {replace(each.listener, socket=each.sockets[0]): each for each in current}
+    rebound = rebind(config, list(stand))
+    listeners: list[SharedListener] = []
+    kept: list[tuple[SharedListener, SharedListener]] = []
+    added: list[SharedListener] = []
+    try:
+        for listener, wanted in zip(rebound.listeners, rebound.wanted, strict=True):
+            before = stand.get(listener)
+            if before is None:
+                listeners.append(share(listener, config.workers, HandedSockets([], [])))
+                added.append(listeners[-1])
+            else:
+                its = replace(wanted, number=before.listener.number, socket=None)
+                listeners.append(SharedListener(its, before.sockets))
+                kept.append((listeners[-1], before))
+    except CannotListen:
+        for each in added:
+            each.close()
+        rebound.close()
+        raise
+    return ReboundShared(listeners, kept, added, [stand[each] for each in rebound.removed])
+
+
 def listenersFor(shared: Iterable[SharedListener], worker: int) -> tuple[list[dict[str, Any]], list[int]]:
     """The fields and the descriptors by which a worker gets its listeners."""
     each = list(shared)
@@ -135,7 +177,7 @@ def listenersFor(shared: Iterable[SharedListener], worker: int) -> tuple[list[di
 
 
 def receiveListeners(message: ChannelMessage) -> list[Listener]:
-    """The listeners of a worker, from the message "start", which has their descriptors first."""
+    """The listeners of a worker, from a message that has their descriptors first."""
     made: list[Listener] = []
     for fields, descriptor in zip(message.fields["listeners"], message.descriptors, strict=False):
         bound = socket.socket(fileno=descriptor)

@@ -19,7 +19,7 @@ class ParentSteering:
         self._parent = parent
 
     async def reload(self) -> ReloadOutcome:
-        """Let all workers reload, one after the other."""
+        """Let all workers reload. If one of them cannot, none does."""
         return await self._parent.reload()
 
     async def upgrade(self) -> str:

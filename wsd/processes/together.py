@@ -16,7 +16,7 @@ from wsd.processes.merging import merge
 from wsd.resources import answerBy
 from wsd.service import Daemon
 from wsd.web.directory import STATUS
-from wsd.web.probes import MetricsPage, Ready
+from wsd.web.probes import MetricsPage, Readiness, Ready
 from wsd.web.status import RouteStatus, Status, StatusPage
 
 
@@ -57,15 +57,18 @@ class Together:
         registry.register(_Merged(merge([self._gathered["metrics"]])))
         return render(registry, accept)
 
-    def _readiness(self) -> tuple[bool, str, list[str], list[str]]:
+    def _readiness(self) -> Readiness:
         reasons = [str(reason) for reason in self._gathered["missing"]]
-        for number, (_, _, _, own) in self._gathered["readiness"]:
-            reasons += [f"worker {number}: {reason}" for reason in own]
-        _, plane, routes, _ = self._daemon.readiness()
-        return not reasons, plane, routes, reasons
+        warnings: list[str] = []
+        for number, told in self._gathered["readiness"]:
+            each = Readiness(*told)
+            reasons += [f"worker {number}: {reason}" for reason in each.reasons]
+            warnings += [f"worker {number}: {warning}" for warning in each.warnings]
+        own = self._daemon.readiness()
+        return Readiness(not reasons, own.plane, own.routes, reasons, warnings)
 
     def _readStatus(self) -> Status:
-        ready, plane, _, reasons = self._readiness()
+        readiness = self._readiness()
         statuses = self._gathered["status"]
         rows = [row for status in statuses for row in status["routes"]]
         routes: dict[str, RouteStatus] = {}
@@ -74,10 +77,10 @@ class Together:
         total = {name: sum(each[name] for each in statuses) for name in ("connections", "websockets", "memory")}
         first = self._daemon.readStatus()
         return Status(
-            ready=ready,
-            reasons=reasons,
+            ready=readiness.ready,
+            reasons=readiness.reasons,
             version=first.version,
-            plane=plane,
+            plane=readiness.plane,
             reactor=first.reactor,
             uptime=max(each["uptime"] for each in statuses),
             max_connections=first.max_connections,

@@ -32,6 +32,7 @@ from wsd.processes.together import Together
 from wsd.processes.workerupgrade import WorkerUpgrade
 from wsd.service import Daemon, lockFiles, placementOf
 from wsd.service.daemon import Membership, UpgradeRefused
+from wsd.service.reloading import PreparedReload
 from wsd.web.door import Doors
 
 ALIVE = 1.0
@@ -71,6 +72,7 @@ class Worker:
         predecessor: GivenPredecessor | None = None,
     ) -> None:
         self.channel: ProcessChannel
+        self._prepared: PreparedReload
         self._reactor = reactor
         self._number = number
         self._workers = workers
@@ -87,7 +89,7 @@ class Worker:
         self.daemon.predecessor = self._takingOver
         self.daemon.upgrades = lambda: fail(UpgradeRefused(_ASK_PARENT))
         site = self.daemon.site
-        self._passing = Passing(site.tlsOf, lambda: self.daemon.listening.ring)
+        self._passing = Passing(lambda transport: site.tlsOf(transport), lambda: self.daemon.listening.ring)
         self._receiving = Receiving(Doors(site), lambda: self.daemon.listening.ring)
         site.passing = None if self._isOwner else self._passing
         self._together = Together(self.daemon, lambda kind, fields: self.channel.send(kind, fields))
@@ -142,9 +144,6 @@ class Worker:
     def _onNow(self, message: ChannelMessage) -> None:
         self.daemon.stopNow()
 
-    def _onReload(self, message: ChannelMessage) -> None:
-        self.channel.send("reloaded", {"refused": self.daemon.reload().refused})
-
     def _onRotate(self, message: ChannelMessage) -> None:
         logged: Any = self.daemon.parent
         logged.rotate()
@@ -173,6 +172,37 @@ class Worker:
 
     def _ownerLost(self, reason: Failure) -> None:
         """Nothing to do: `Passing.check` sees that the channel has ended."""
+
+    # -- a reload -------------------------------------------------------------------------------------------------
+
+    def _onPrepare(self, message: ChannelMessage) -> None:
+        """Do all of a reload that can fail, with the listeners that the parent has bound."""
+        self.channel.send("prepared", {"refused": self._prepare(message)})
+
+    def _onFollow(self, message: ChannelMessage) -> None:
+        """Reload as all others do, after a start during their reload."""
+        if self._prepare(message) is None:
+            self._prepared.commit()
+
+    def _prepare(self, message: ChannelMessage) -> str | None:
+        """Prepare a reload. Returns why it is refused."""
+        listening = self.daemon.listening
+        listening.offered = receiveListeners(message)
+        self._prepared = self.daemon.prepareReload()
+        if self._prepared.refused is not None:
+            for listener in listening.offered:
+                listener.close()
+        return self._prepared.refused
+
+    def _onCommit(self, message: ChannelMessage) -> None:
+        self._prepared.commit()
+        routes = self.daemon.routes
+        routes.starting.addCallback(
+            lambda _: self.channel.send("reloaded", {"warnings": [*routes.warnings(), *routes.faults()]})
+        )
+
+    def _onAbort(self, message: ChannelMessage) -> None:
+        self._prepared.abort()
 
     # -- an upgrade -----------------------------------------------------------------------------------------------
 

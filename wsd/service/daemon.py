@@ -7,7 +7,8 @@ import signal
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.application.service import Service
 from twisted.internet.base import ReactorBase
@@ -19,7 +20,7 @@ from twisted.python.failure import Failure
 from wsd import __version__
 from wsd.auth.authenticator import Authenticators
 from wsd.config import Config, ConfigError, Policies, Route
-from wsd.config.changes import fixedOf
+from wsd.config.prepared import PreparedChange
 from wsd.config.state import Locks
 from wsd.connection import Factory
 from wsd.control.interface import ReloadOutcome
@@ -32,7 +33,6 @@ from wsd.listen.endpoints import CannotListen
 from wsd.listen.handed import HandedSockets
 from wsd.listen.listener import Listener
 from wsd.listen.systemd import KEPT, KEPT_TLS, Systemd
-from wsd.logs import describeError
 from wsd.metrics import Metrics
 from wsd.policies.address import Trust, inNetworks
 from wsd.policies.admission import Admission
@@ -42,7 +42,15 @@ from wsd.policies.pool import BlockingPool
 from wsd.policies.rates import Rates
 from wsd.policies.timer import Timer
 from wsd.service.listening import Listening, TlsOf, loadTls
-from wsd.service.report import logChanges, logListening, logStart, pagesOf, warnOfBuiltIn, warnOfFewDescriptors
+from wsd.service.reloading import PreparedReload, Reloading, refusal
+from wsd.service.report import (
+    logListeners,
+    logListening,
+    logStart,
+    pagesOf,
+    warnOfBuiltIn,
+    warnOfFewDescriptors,
+)
 from wsd.service.routes import FactoryBuilder, RouteTable, lockFiles
 from wsd.service.status import statusOf
 from wsd.service.watchdog import HoldReporter, Watchdog
@@ -50,11 +58,13 @@ from wsd.web.attempts import Why
 from wsd.web.console import addConsole
 from wsd.web.directory import Directory
 from wsd.web.draining import RESTART, Drain
-from wsd.web.probes import Health, MetricsPage, Ready
+from wsd.web.probes import Health, MetricsPage, Readiness, Ready
 from wsd.web.site import Site, SiteRoute
 from wsd.web.status import Status, addStatus
 
-_KEPT = "the new certificates cannot be used, and the old ones stay in use; the log says why"
+if TYPE_CHECKING:
+    from wsd.listen.tls import Certificates
+
 _WATCH = 5.0
 """Seconds between two checks of the certificates' files, and of unused factories."""
 
@@ -134,11 +144,9 @@ class Daemon(Service):
         self.hasFailed = False
         """Whether the daemon ends because it could not start."""
         self.control: ControlSocket | None = None
-        self._reread = reread
         self._environ = environ
         self.locks = locks
         self._membership = membership
-        self._fixed = fixedOf(config)
         self.systemd = Systemd(environ, reactor)
         self.predecessor: Predecessor | None = None
         """The process that hands over to this one while it starts."""
@@ -171,6 +179,15 @@ class Daemon(Service):
         self._drain = Drain(self.site, lambda: self.routes.connections, reactor)
         self._addPages()
         self.listening = Listening(config, reactor, environ, self.site, certificates, self.metrics, bound, handed)
+        self.listening.changed = self._listenersChanged
+        if membership is not None:
+            self.listening.wrapTlsOf = membership.wrapTlsOf
+        self.routes.replaced = self._serveRoutes
+        self.reloading = Reloading(config, reread)
+        """What takes part in a reload."""
+        if membership is None:
+            self.reloading.ended = self.metrics.reloads.count
+        self.reloading.add(self.listening.prepareReload, self._prepareRoutes, self._preparePolicies)
         self._describeMetrics()
 
     def _buildRoutes(self) -> RouteTable:
@@ -232,17 +249,19 @@ class Daemon(Service):
         metrics.setMemory(self._budget.levels)
         metrics.setUsers(self._admission.users)
         metrics.setLag(lambda: self._timer.lag)
-        certificates = self.listening.certificates
-        if certificates is not None:
-            metrics.setCertificates(certificates.expiry)
-            metrics.setRevoked(certificates.crlExpiry)
-            metrics.setTlsHandshakes(lambda: certificates.handshakes)
+        metrics.setCertificates(lambda: {} if self._certificates is None else self._certificates.expiry())
+        metrics.setRevoked(lambda: None if self._certificates is None else self._certificates.crlExpiry())
+        metrics.setTlsHandshakes(lambda: self.listening.handshakes)
 
-    def readiness(self) -> tuple[bool, str, list[str], list[str]]:
-        """For /readyz: whether the daemon is ready, its plane of frames, its routes, and the reasons if it is not."""
+    @property
+    def _certificates(self) -> Certificates | None:
+        return self.listening.certificates
+
+    def readiness(self) -> Readiness:
+        """What /readyz shows."""
         reasons = [self.state.value] if self.state is not DaemonState.serving else []
         reasons += self.routes.faults()
-        return not reasons, self._plane.name, list(self.routes.routes), reasons
+        return Readiness(not reasons, self._plane.name, list(self.routes.routes), reasons, self.routes.warnings())
 
     @property
     def pages(self) -> list[str]:
@@ -305,8 +324,11 @@ class Daemon(Service):
             self.becomeMain()
         else:
             self.predecessor.serving()
-        if self.listening.certificates is not None:
-            self._repeat(_WATCH, self.listening.certificates.poll)
+        self._repeat(_WATCH, self._pollCertificates)
+
+    def _pollCertificates(self) -> None:
+        if self._certificates is not None:
+            self._certificates.poll()
 
     def becomeMain(self) -> None:
         """Called when this is the main process of its unit: tell systemd that it is ready, and give signs of life."""
@@ -314,10 +336,14 @@ class Daemon(Service):
             # The process before has just closed its own.
             self.control.configure(self.config.control)
         self.systemd.notify("READY=1", self._status)
-        for name, secure in ((KEPT, False), (KEPT_TLS, True)):
-            self.systemd.keep(name, [descriptor for descriptor, isTls in self.listening.bound if isTls is secure])
+        self._keepSockets()
         if self.systemd.watchdog is not None:
             self._repeat(self.systemd.watchdog / 2, lambda: self.systemd.notify("WATCHDOG=1"))
+
+    def _keepSockets(self) -> None:
+        """Let systemd keep the sockets through a crash."""
+        for name, secure in ((KEPT, False), (KEPT_TLS, True)):
+            self.systemd.keep(name, [descriptor for descriptor, isTls in self.listening.bound if isTls is secure])
 
     @property
     def _status(self) -> str:
@@ -359,70 +385,89 @@ class Daemon(Service):
 
     def reload(self) -> ReloadOutcome:
         """
-        Read the configuration and the certificates again. If the new configuration is wrong, the old one stays.
+        Read the configuration and the certificates again. If the new configuration is wrong, all of the old one stays.
 
-        New connections get the new routes and policies. Listeners stay as they are; changing them needs a restart.
-        During an upgrade nothing is reloaded: the new process reads the configuration anyway.
+        New connections get the new listeners, routes and policies. During an upgrade nothing is reloaded: the new
+        process reads the configuration anyway.
         """
+        prepared = self.prepareReload()
+        return prepared.commit() if prepared.refused is None else ReloadOutcome(prepared.refused)
+
+    def prepareReload(self) -> PreparedReload:
+        """Do all of a reload that can fail. What it returns does the rest, or undoes it."""
         if not self.running:
-            return ReloadOutcome("the daemon is not running")
+            return refusal("the daemon is not running")
         if self.successor is not None:
-            return ReloadOutcome("an upgrade is under way, and the new process reads the configuration itself")
+            return refusal("an upgrade is under way, and the new process reads the configuration itself")
         self.systemd.notify("RELOADING=1")
-        outcome = ReloadOutcome("an internal error occurred; see the log")
-        try:
-            outcome = self._reloaded()
-        except Exception:
-            self.log.failure("not reloaded", event="reload.refused")
-        finally:
-            refused = outcome.refused
-            self.systemd.notify("READY=1", self._status if refused is None else f"not reloaded: {refused}")
-        return outcome
+        prepared = self.reloading.prepare()
+        if prepared.refused is not None:
+            self.systemd.notify("READY=1", f"not reloaded: {prepared.refused}")
 
-    def _reloaded(self) -> ReloadOutcome:
-        """Do the reload."""
-        try:
-            config = self._reread()
-            routes = self.routes.build(config.routes)
-            if self.locks is not None:
-                self.locks.take(lockFiles(config, self._environ, self._serves))
-            self.routes.introduce(routes)
-        except BaseException as error:
-            # Modules of users run here. Whatever they raise, even SystemExit, does not end the daemon.
-            sentence = str(error) if isinstance(error, (ConfigError, CannotListen)) else describeError(error)
-            outcome = ReloadOutcome(sentence)
-            self.log.error(
-                "not reloaded, the old configuration stays in use: {sentence}",
-                event="reload.refused",
-                sentence=sentence,
-            )
-        else:
-            outcome = self._replace(config, routes)
-        certificates = self.listening.certificates
-        if certificates is not None and not certificates.reload(self.config.tls):
-            outcome = replace(outcome, warnings=(_KEPT,))
-        return outcome
+        def commit() -> ReloadOutcome:
+            outcome = prepared.commit()
+            self.systemd.notify("READY=1", self._status)
+            return outcome
 
-    def _replace(self, config: Config, routes: Mapping[str, SiteRoute]) -> ReloadOutcome:
-        """Use a new configuration and its routes from now on."""
-        before, self.config = self.config, config
+        def abort() -> None:
+            prepared.abort()
+            self.systemd.notify("READY=1", self._status)
+
+        return replace(prepared, commit=commit, abort=abort)
+
+    def _prepareRoutes(self, config: Config) -> PreparedChange:
+        routes = self.routes.build(config.routes)
+        locked: list[Path] = []
+        if self.locks is not None:
+            locked = self.locks.take(lockFiles(config, self._environ, self._serves))
+        try:
+            met = self.routes.introduce(routes)
+        except BaseException:
+            self._unlock(locked)
+            raise
+
+        def abort() -> None:
+            self.routes.forget(met)
+            self._unlock(locked)
+
+        return PreparedChange(lambda: self._useRoutes(config, routes), abort)
+
+    def _unlock(self, locked: Iterable[Path]) -> None:
+        if self.locks is not None:
+            self.locks.release(locked)
+
+    def _useRoutes(self, config: Config, routes: Mapping[str, SiteRoute]) -> None:
         old = self.routes.routes
         if self._membership is None:
             new = (key for key in routes if key not in old or not old[key].route.builtIn)
             warnOfBuiltIn(config, new, self.listening.listeners)
         self.routes.replace(routes)
+        self._serveRoutes()
+
+    def _serveRoutes(self) -> None:
+        self.site.replaceRoutes(self.routes.routes.values())
+
+    def _preparePolicies(self, config: Config) -> PreparedChange:
+        return PreparedChange(lambda: self._usePolicies(config))
+
+    def _usePolicies(self, config: Config) -> None:
+        before, self.config = self.config, config
         self._admission.configure(config.policies)
         self._budget.configure(config.policies)
         self._rates.configure(config.policies)
         if config.policies.max_connections != before.policies.max_connections:
             warnOfFewDescriptors(config.policies.max_connections, self._admission.most, self._descriptors)
-        trust = Trust(config.trusted_proxies, config.proxy_header)
-        self.site.configure(config.policies, config.hosts, trust)
-        self.listening.configure(trust, config.policies.opening_timeout)
-        self.site.replaceRoutes(routes.values())
+        self.site.configure(config.policies, config.hosts, Trust(config.trusted_proxies, config.proxy_header))
+        self.listening.configure()
         if self.control is not None:
             self.control.configure(config.control)
-        return logChanges(before, config, self._fixed)
+
+    def _listenersChanged(self, added: Sequence[Listener]) -> None:
+        """Called after a reload: log the new listeners, and let systemd keep the sockets of now."""
+        if self._membership is None:
+            logListeners(added)
+        if self.state is DaemonState.serving:
+            self._keepSockets()
 
     def rebuild(self, factories: Iterable[Factory]) -> None:
         """Replace factories that were stopped alone by new ones, which start."""
@@ -431,7 +476,7 @@ class Daemon(Service):
         routes = self.routes.build(self.config.routes)
         self.routes.introduce(routes)
         self.routes.replace(routes)
-        self.site.replaceRoutes(routes.values())
+        self._serveRoutes()
 
     # -- upgrading ------------------------------------------------------------------------------------------------
 

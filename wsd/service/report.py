@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from twisted.logger import Logger
 
 from wsd import __version__
 from wsd.config import Config
-from wsd.config.changes import FIXED, changes, fixedOf
-from wsd.control.interface import ReloadOutcome
 from wsd.frames import Plane
 from wsd.frames.libraries import chosen
 from wsd.listen.descriptors import descriptorsFor
@@ -107,25 +104,3 @@ def warnOfBuiltIn(config: Config, paths: Iterable[str], listeners: Iterable[List
                 route=path,
                 urls=wide,
             )
-
-
-def logChanges(before: Config, after: Config, fixed: Mapping[str, Any]) -> ReloadOutcome:
-    """
-    Log which keys a reload has changed, and which changed keys (`fixed` are the old values) need a restart.
-
-    Returns them.
-    """
-    taken = [key for key in changes(before, after) if key not in FIXED]
-    _log.info(
-        "reloaded, changed: {keys}" if taken else "reloaded, nothing that a reload can apply has changed",
-        event="reload.done",
-        keys=", ".join(taken),
-    )
-    waiting = [key for key, value in fixedOf(after).items() if value != fixed[key]]
-    if waiting:
-        _log.warn(
-            "{keys} changed and take effect after a restart",
-            event="reload.partial",
-            keys=", ".join(waiting),
-        )
-    return ReloadOutcome(changed=tuple(taken), waiting=tuple(waiting))

@@ -92,8 +92,14 @@ class RouteTable:
         """The routes by their keys in the configuration."""
         self.retired: list[Factory] = []
         """Replaced factories that have not been stopped yet."""
+        self.kept: dict[str, str] = {}
+        """Why a route serves as before the last reload, by its key: the new one could not be started."""
+        self.replaced: Callable[[], object] = lambda: None
+        """Called when a route has taken the place of an old one after `replace`."""
         self.starting: Deferred[Any] = succeed(None)
         """Fires when each factory that the latest `replace` has started is ready, or has failed."""
+        self._waiting: dict[str, SiteRoute] = {}
+        """Routes that take the place of those of the same key when they have started."""
         self._builder = builder
         self._started: set[Factory] = set()
         """Factories that were started alone."""
@@ -103,7 +109,7 @@ class RouteTable:
     @property
     def factories(self) -> list[Factory]:
         """All factories, the replaced ones included."""
-        return [*_factoriesOf(self.routes), *self.retired]
+        return [*_factoriesOf(self.routes), *_factoriesOf(self._waiting), *self.retired]
 
     @property
     def connections(self) -> list[Connection]:
@@ -116,21 +122,39 @@ class RouteTable:
 
         A route that could not start is built anew, since the cause may have been repaired. Raises ConfigError.
         """
-        return {
-            key: self.routes[key] if self._keeps(key, route) else self._builder.route(route)
-            for key, route in routes.items()
-        }
+        return {key: self._existing(key, route) or self._builder.route(route) for key, route in routes.items()}
 
-    def _keeps(self, key: str, route: Route) -> bool:
-        old = self.routes.get(key)
-        return old is not None and old.route == route and not any(each.hasFailed for each in old.distinct())
+    def _existing(self, key: str, route: Route) -> SiteRoute | None:
+        """The route of this key if it is unchanged: that which serves, or that which takes its place soon."""
+        for found in (self._waiting.get(key), self.routes.get(key)):
+            if found is not None and found.route == route and not any(each.hasFailed for each in found.distinct()):
+                return found
+        return None
 
-    def introduce(self, routes: Mapping[str, SiteRoute]) -> None:
-        """Call `meet` of each new factory with all others. Called only for factories that will be started."""
+    def introduce(self, routes: Mapping[str, SiteRoute]) -> list[Factory]:
+        """
+        Call `meet` of each new factory with all others. Called only for factories that will be started.
+
+        Returns the new factories.
+        """
         known = self.factories
-        for factory in [factory for factory in _factoriesOf(routes) if factory not in known]:
-            factory.meet(known)
-            known.append(factory)
+        new = [factory for factory in _factoriesOf(routes) if factory not in known]
+        met: list[Factory] = []
+        try:
+            for factory in new:
+                met.append(factory)
+                factory.meet(known)
+                known.append(factory)
+        except BaseException:
+            self.forget(met)
+            raise
+        return new
+
+    @staticmethod
+    def forget(factories: Iterable[Factory]) -> None:
+        """The others know these factories, which are never started: nothing may be shared with them."""
+        for factory in factories:
+            factory.hasFailed = True
 
     @property
     def named(self) -> dict[FactoryKey, Factory]:
@@ -163,12 +187,46 @@ class RouteTable:
         return stopped
 
     def replace(self, routes: Mapping[str, SiteRoute]) -> None:
-        """Serve these routes from now on. New factories are started; replaced ones keep their connections."""
-        old, self.routes = self.routes, routes
-        self.starting = gatherResults([start(factory) for factory in _onlyIn(routes, old)])
-        replaced = _onlyIn(old, routes)
-        self.retired += replaced
-        self._retire(replaced)
+        """
+        Serve these routes from now on. Replaced factories keep their connections.
+
+        A route that is new is served at once. One that takes the place of another does so when it has started, and
+        never if it cannot start.
+        """
+        old, waiting = self.routes, self._waiting
+        self._waiting = {key: route for key, route in routes.items() if _isAwaited(old.get(key), route)}
+        self.routes = {**routes, **{key: old[key] for key in self._waiting}}
+        self.kept = {}
+        gone = [*_onlyIn(old, self.routes), *_onlyIn(waiting, self._waiting, self.routes)]
+        begun = {key: route for key, route in routes.items() if route not in (old.get(key), waiting.get(key))}
+        starting = [self._begin(key, route) for key, route in begun.items()]
+        self.starting = gatherResults([self.starting, *starting])
+        self._leave(gone)
+
+    def _begin(self, key: str, route: SiteRoute) -> Deferred[Any]:
+        hasOther = key in self._waiting
+        started = gatherResults([start(factory, hasOther) for factory in route.distinct()])
+        return started.addCallback(lambda _: self._begun(key, route))
+
+    def _begun(self, key: str, route: SiteRoute) -> None:
+        """A route has started or failed: take the place of the old one, unless a reload has replaced it meanwhile."""
+        if self._waiting.get(key) is not route:
+            return
+        del self._waiting[key]
+        failed = [factory for factory in route.distinct() if factory.hasFailed]
+        if failed:
+            self.kept[key] = f"the reloaded route serves as before: {failed[0].unusable}"
+            self.retired += route.distinct()
+            return
+        before = self.routes[key]
+        self.routes = {**self.routes, key: route}
+        self._leave(before.distinct())
+        self.replaced()
+
+    def _leave(self, factories: list[Factory]) -> None:
+        """No request comes to these any more. They are stopped when their connections have ended."""
+        self.retired += factories
+        self._retire(factories)
 
     def retire(self) -> None:
         """No request comes to any route any more."""
@@ -199,6 +257,10 @@ class RouteTable:
         return stopped.addErrback(
             lambda failure: self.log.failure("a route could not be stopped", failure, event="route.unstopped")
         )
+
+    def warnings(self) -> list[str]:
+        """A sentence for each route that serves as before the last reload, since the new one could not be started."""
+        return [f"{path}: {reason}" for path, reason in self.kept.items()]
 
     def faults(self) -> Iterator[str]:
         """A sentence for each factory that cannot serve now."""
@@ -240,6 +302,12 @@ def _factoriesOf(routes: Mapping[str, SiteRoute]) -> Iterator[Factory]:
         yield from route.distinct()
 
 
-def _onlyIn(routes: Mapping[str, SiteRoute], others: Mapping[str, SiteRoute]) -> list[Factory]:
-    """The factories of routes that `others` does not have."""
-    return list(_factoriesOf({key: route for key, route in routes.items() if others.get(key) is not route}))
+def _onlyIn(routes: Mapping[str, SiteRoute], *others: Mapping[str, SiteRoute]) -> list[Factory]:
+    """The factories of routes that no table of `others` has."""
+    only = {key: route for key, route in routes.items() if all(each.get(key) is not route for each in others)}
+    return list(_factoriesOf(only))
+
+
+def _isAwaited(old: SiteRoute | None, new: SiteRoute) -> bool:
+    """Whether the old route serves until the new one has started."""
+    return old is not None and old is not new and not any(each.unusable or each.hasFailed for each in old.distinct())

@@ -8,12 +8,13 @@ from typing import Any
 from wsd import __version__
 from wsd.policies.admission import Admission
 from wsd.policies.budget import Budget
+from wsd.web.probes import Readiness
 from wsd.web.site import SiteRoute
 from wsd.web.status import RouteStatus, Status
 
 
 def statusOf(
-    readiness: tuple[bool, str, list[str], list[str]],
+    readiness: Readiness,
     uptime: float,
     reactor: Any,
     routes: Mapping[str, SiteRoute],
@@ -21,13 +22,12 @@ def statusOf(
     budget: Budget,
 ) -> Status:
     """The status from the daemon's parts; `readiness` is what /readyz shows."""
-    ready, plane, _, reasons = readiness
     rows = [_routeStatus(key, route) for key, route in routes.items() if route.factories]
     return Status(
-        ready=ready,
-        reasons=reasons,
+        ready=readiness.ready,
+        reasons=readiness.reasons,
         version=__version__,
-        plane=plane,
+        plane=readiness.plane,
         reactor=type(reactor).__name__,
         uptime=uptime,
         connections=admission.connections,

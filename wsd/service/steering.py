@@ -59,7 +59,7 @@ class Steering:
         outcome = self._daemon.reload()
         await routes.starting
         if outcome.refused is None:
-            outcome = replace(outcome, warnings=(*outcome.warnings, *routes.faults()))
+            outcome = replace(outcome, warnings=(*outcome.warnings, *routes.warnings(), *routes.faults()))
         return outcome
 
     # -- upgrading ------------------------------------------------------------------------------------------------

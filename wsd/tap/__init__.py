@@ -17,11 +17,10 @@ from typing import Any
 from twisted.application.service import IService
 
 from wsd.config import ConfigError
-from wsd.logs import JOURNAL
 from wsd.policies.timer import keepTime
 from wsd.processes.given import workersBefore
 from wsd.tap.background import describe, isBackground
-from wsd.tap.log import LoggedService
+from wsd.tap.log import LoggedService, unwritable
 from wsd.tap.options import Options, exitWith
 
 __all__ = ["Options", "makeService"]
@@ -44,31 +43,17 @@ def makeService(options: Options) -> IService:
     except ConfigError as error:
         raise exitWith(str(error)) from None
     except OSError as error:
-        raise exitWith(_unwritable(options, error)) from None
+        raise exitWith(unwritable(options.config, error)) from None
     try:
         parent: Any = options.parent or {}
-        _daemonOf(options, reactor, logged, parent).setServiceParent(logged)
+        daemon = _daemonOf(options, reactor, logged, parent)
+        daemon.reloading.add(logged.prepare)
+        daemon.setServiceParent(logged)
         if isBackground(parent):
             print(describe(parent, logged.path), flush=True)
     except (ConfigError, service.CannotListen) as error:
         raise exitWith(str(error)) from None
     return logged
-
-
-def _unwritable(options: Options, error: OSError) -> str:
-    """Why the log cannot be written."""
-    if error.filename is None:
-        return f'log.format: there is no journal at {JOURNAL} ({error.strerror}); use "text" or "json"'
-    key = next(
-        (
-            name
-            for name, table in (("log", options.config.log), ("access", options.config.access))
-            if table.file == error.filename
-        ),
-        None,
-    )
-    where = f"{key}.file: " if key else ""
-    return f"{where}{error.filename} cannot be written: {error.strerror}; name a file that wsd can write"
 
 
 def _daemonOf(options: Options, reactor: Any, logged: LoggedService, parent: Any) -> Any:

@@ -110,6 +110,7 @@ class _Process:
         globalLogBeginner.beginLoggingTo([ILogObserver(application)], redirectStandardIO=False)
         self._worker = worker = startWorker(self._reactor, message, self._configNow(), logged.reread)
         worker.channel = self._channel
+        worker.daemon.reloading.add(logged.prepare)
         steering = Steering(worker.daemon, logged.threshold)
         worker.daemon.control = ControlSocket(self._reactor, os.environ, steering, message.fields["worker"])
         worker.daemon.setServiceParent(logged)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from twisted.web.resource import Resource
 
@@ -15,6 +15,19 @@ def _json(request: Any, content: dict[str, Any]) -> bytes:
     request.setHeader(b"Content-Type", b"application/json")
     request.setHeader(b"Cache-Control", b"no-store")
     return json.dumps(content).encode() + b"\n"
+
+
+class Readiness(NamedTuple):
+    """What /readyz shows."""
+
+    ready: bool
+    plane: str
+    """The plane of frames."""
+    routes: list[str]
+    reasons: list[str]
+    """Why the daemon is not ready."""
+    warnings: list[str]
+    """What does not work as configured, although the daemon serves."""
 
 
 class Health(Resource):
@@ -32,16 +45,16 @@ class Ready(Resource):
 
     isLeaf = True
 
-    def __init__(self, read: Callable[[], tuple[bool, str, list[str], list[str]]]) -> None:
+    def __init__(self, read: Callable[[], Readiness]) -> None:
         super().__init__()
         self._read = read
 
     def render_GET(self, request: Any) -> bytes:
-        """Answer with `ready`, the `plane` of frames, the `routes`, and the `reasons` why it is not ready."""
-        ready, plane, routes, reasons = self._read()
-        if not ready:
+        """Answer with the fields of `Readiness`."""
+        readiness = self._read()
+        if not readiness.ready:
             request.setResponseCode(503)
-        return _json(request, {"ready": ready, "plane": plane, "routes": routes, "reasons": reasons})
+        return _json(request, readiness._asdict())
 
 
 class Renders(Protocol):

@@ -209,6 +209,7 @@ class HttpRequest(server.Request):
 
     def answered(self) -> None:
         """Called when the answer is complete: write the access line, unless that of the refusal was written."""
+        self.site.metrics.http.count(self.code, self.site.clock.seconds() - self._begunAt)
         if not self.isRefused:
             template, fields = self._line("answered {method} {path} for {peer} with {status}")
             self.log.info(template, event="request.answered", **fields)

@@ -15,11 +15,19 @@ from wsd.connection import CannotStart, Factory
 _log = Logger(namespace="wsd")
 
 
-def start(factory: Factory) -> Deferred[Any]:
-    """Start a factory, which answers 503 until it has started. Fires when it has started or failed."""
+_FAILED = "{route} could not be started and answers 503; all other routes work: {sentence}"
+_KEPT = "{route} could not be started after the reload and serves as before: {sentence}"
+
+
+def start(factory: Factory, hasOther: bool = False) -> Deferred[Any]:
+    """
+    Start a factory, which answers 503 until it has started. Fires when it has started or failed.
+
+    With `hasOther`, the factory before it serves until then, and serves on if this one fails.
+    """
     factory.unusable = "it is starting"
     return maybeDeferred(factory.started).addCallbacks(
-        lambda _: _started(factory), lambda failure: _failed(factory, failure)
+        lambda _: _started(factory), lambda failure: _failed(factory, failure, _KEPT if hasOther else _FAILED)
     )
 
 
@@ -27,11 +35,10 @@ def _started(factory: Factory) -> None:
     factory.unusable = None
 
 
-def _failed(factory: Factory, failure: Failure) -> None:
+def _failed(factory: Factory, failure: Failure, words: str) -> None:
     error, path = failure.value, factory.route.path
     factory.hasFailed = True
     factory.unusable = f"it could not be started: {_cause(error)}"
-    words = "{route} could not be started and answers 503; all other routes work: {sentence}"
     if isinstance(error, (CannotStart, ConfigError, OSError)):
         _log.error(words, event="route.unusable", route=path, sentence=_sentence(error))
     else:

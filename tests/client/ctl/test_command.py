@@ -118,9 +118,12 @@ def test_status_tells_what_the_daemon_does(operator: Operator) -> None:
 def test_a_reload_succeeds_or_fails_with_the_reason(operator: Operator) -> None:
     file = operator.folder / "wsd.toml"
     assert operator.ctl("reload") == "reloaded, nothing has changed\n"
-    file.write_text(TEXT.replace("port = 0", "port = 1") + 'origins = "*"\n')
-    assert operator.ctl("reload") == (
-        'reloaded, changed: route."/other/*"\nport changed and take effect after a restart\n'
+    file.write_text(TEXT + 'origins = "*"\n')
+    assert operator.ctl("reload") == 'reloaded, changed: route."/other/*"\n'
+    file.write_text(f'frames = "plain"\n{TEXT}')
+    assert operator.fails("reload") == (
+        "wsd: not reloaded, the old configuration stays in use: only a restart can change frames; restart wsd, or "
+        "change it back"
     )
     file.write_text(TEXT + 'origin = "*"\n')
     assert operator.fails("reload") == (

@@ -201,6 +201,15 @@ class TestGuessing:
         host.pass_(2)
         assert opened(host).authenticate("alice", "PLAIN", "alice").name == "success"
 
+    def test_each_login_is_counted(self, host: Host) -> None:
+        counters = host.server.counters
+        before = dict(counters.logins)
+        opened(host).authenticate("alice", "PLAIN", "wrong")
+        opened(host).authenticate("alice", "SCRAM-SHA-256", "alice")
+        opened(host).authenticate("alice", "PLAIN", "alice")
+        counted = {result: counters.logins[result] - before.get(result, 0) for result in counters.logins}
+        assert counted == {"refused": 1, "accepted": 2}
+
     def test_they_do_not_lock_out_others(self, host: Host) -> None:
         for _ in range(30):
             opened(host).authenticate("alice", "PLAIN", "wrong")

@@ -220,10 +220,8 @@ def _reload(link: ControlLink, arguments: Namespace) -> None:
     if arguments.json:
         print(_json(told))
         return
-    changed, waiting = told["changed"], told["waiting"]
+    changed = told["changed"]
     print(f"reloaded, changed: {', '.join(changed)}" if changed else "reloaded, nothing has changed")
-    if waiting:
-        print(f"{', '.join(waiting)} changed and take effect after a restart")
     for warning in told["warnings"]:
         print(f"wsd: warning: {warning}", file=sys.stderr)
 

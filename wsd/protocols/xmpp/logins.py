@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from wsd.policies.pool import PoolShare
@@ -25,6 +26,8 @@ class Logins:
         self.deriving = deriving
         self.byAddress = Guard(clock, BY_ADDRESS)
         self.byUser = Guard(clock, BY_USER)
+        self.count: Callable[[bool], object] = lambda isAccepted: None
+        """Called after each login."""
         self._secret: bytes | None = None
 
     async def derive(self, password: str) -> str:
@@ -75,6 +78,10 @@ class StreamLogins:
         """Called when a login of this user has failed."""
         self._logins.byAddress.failed(self._address)
         self._logins.byUser.failed(f"{user}@{self._domain}")
+
+    def ended(self, isAccepted: bool) -> None:
+        """Called when a login was accepted or refused."""
+        self._logins.count(isAccepted)
 
     def _admitUser(self, user: str) -> None:
         if not self._logins.byUser.admits(f"{user}@{self._domain}"):

@@ -116,6 +116,7 @@ class Authentication:
             self._stream.write(SaslFailure("temporary-auth-failure", refusal(fault).text).element().toXml())
             raise
         except SaslFailure as failure:
+            self._logins.ended(False)
             self._stream.write(failure.element().toXml())
             self._tries += 1
             if self._tries >= _TRIES or failure.condition == "temporary-auth-failure":
@@ -123,6 +124,7 @@ class Authentication:
             return
         self._stream.write(answer.toXml())
         if self._exchange.user is not None:
+            self._logins.ended(True)
             self._stream.authenticated()
 
     async def _register(self, iq: Element) -> None:

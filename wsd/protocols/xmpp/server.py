@@ -63,6 +63,7 @@ class Server:
         self.quarantine = quarantine = Quarantine(self)
         self.accounts = accounts = Accounts(settings, store, quarantine, clock, now)
         self.logins = Logins(store, quarantine, deriving, clock)
+        self.logins.count = lambda isAccepted: self.counters.countLogin(isAccepted)
         offline = Offline(settings, store, quarantine, accounts, self._entryIds, now)
         messages = Messages(settings, accounts, offline)
         self.rooms: Rooms | None = None
