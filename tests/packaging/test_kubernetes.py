@@ -65,7 +65,7 @@ def test_the_container_can_write_nothing_but_its_state() -> None:
 
 
 def test_the_limit_of_memory_is_more_than_the_daemons_own() -> None:
-    assert int(CONTAINER["resources"]["limits"]["memory"].removesuffix("Mi")) << 20 > Config().policies.max_memory
+    assert int(CONTAINER["resources"]["limits"]["memory"].removesuffix("Mi")) << 20 > Config().policies.memory_max
 
 
 PAGE = (ROOT / "docs/containers.md").read_text("utf-8")
