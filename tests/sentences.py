@@ -35,6 +35,7 @@ SHOWN = frozenset(
 """Exceptions whose sentence is shown as it is."""
 
 CODED: Mapping[str, str] = {
+    "TokenError": "the code bad_token or expired",
     "BlobError": "a code in wsd.protocols.blob.errors.CODES",
     "TopicError": "a code in wsd.protocols.topics.errors.CODES",
     "CanvasError": "a code in wsd.protocols.canvas.messages.CODES",
@@ -80,6 +81,8 @@ HIDDEN: Mapping[str, str] = {
     "VersionException": "raised by handlers",
     "_NoMaster": "tried again",
     "_ParserIsFull": "becomes a stream error",
+    "WorkerEnded": "in the log; the worker is started again",
+    "_HookFailed": "in the log as auth.hook, and a 503 with a sentence of its own",
 }
 """All other exceptions of wsd, each with the reason why nobody sees its sentence."""
 
@@ -93,7 +96,9 @@ OF_VALUES = (
     "wsd/protocols/soap/options.py",
     "wsd/protocols/topics/options.py",
     "wsd/protocols/topics/rules.py",
-    "wsd/protocols/topics/tokens.py",
+    "wsd/auth/hashes.py",
+    "wsd/auth/htpasswd.py",
+    "wsd/auth/tokens.py",
     "wsd/protocols/topics/redis/address.py",
     "wsd/protocols/xmpp/options.py",
     "wsd/client/url.py",

@@ -184,6 +184,7 @@ USED: dict[str, Use] = {
     "twisted.web.twcgi.CGIProcessProtocol._requestFinished": Use(
         bool, "whether anybody waits for the program's answer"
     ),
+    "sys._current_frames": Use("", "what the reactor's thread does when it is held: documented for this purpose"),
     "argparse._ActionsContainer._actions": Use(list, "the arguments of a command, for its manual and its completion"),
     "?._dispatcher": Use(object, "what handlers of pywebsocket know, who may have set it"),
 }

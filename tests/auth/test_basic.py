@@ -219,6 +219,7 @@ class TestTheFile:
             ("ann:secret", "f, line 1: a hash of an unknown kind"),
             (f"a\x07b:{hashed()}", "f, line 1: this is not USER:HASH"),
         ],
+        ids=["no hash", "no name", "twice", "no kind", "a control character"],
     )
     def test_with_a_wrong_line_is_refused_with_its_number(self, content: str, words: str) -> None:
         with pytest.raises(ValueError, match=words) as caught:

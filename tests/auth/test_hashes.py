@@ -96,6 +96,7 @@ def test_any_other_hash_is_refused_with_a_sentence_without_it(text: str, words: 
         "SCRAM-SHA-256$99999999:c2FsdA==$AAAA:AAAA",
         hashed().replace("$04$", "$31$"),
     ],
+    ids=["not base64", "no salt", "no round", "too many rounds", "too costly"],
 )
 def test_a_broken_hash_or_one_that_would_take_too_long_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="hash"):

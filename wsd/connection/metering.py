@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IDelayedCall
 from wsd.connection.backpressure import Backpressure
 from wsd.frames.codes import CloseCode
 from wsd.metrics import Cause
-from wsd.policies.rates import Meter
+from wsd.policies.rates import MessageMeter
 
 CLOSE = "close"
 """The value of `over_rate` that closes the connection."""
@@ -26,7 +26,7 @@ _HOOKS = ("received", "messageBegan", "messageArrived", "onPing")
 class Metering(Backpressure):
     """Counts what arrives, if a rate limits it."""
 
-    __meter: Meter | None = None
+    __meter: MessageMeter | None = None
     __wait: IDelayedCall | None = None
 
     def _startMetering(self) -> None:

@@ -50,7 +50,7 @@ class TokenBucket:
         return self._messages + elapsed * rate >= rate and self._bytes + elapsed * byteRate >= byteRate
 
 
-class Meter:
+class MessageMeter:
     """The buckets that the messages of one connection are taken from."""
 
     __slots__ = ("_buckets",)
@@ -76,7 +76,7 @@ class Rates:
         """Apply these policies to new connections."""
         self._policies = policies
 
-    def meter(self, policies: Policies, peer: Peer, user: str | None) -> Meter | None:
+    def meter(self, policies: Policies, peer: Peer, user: str | None) -> MessageMeter | None:
         """Returns what a connection's messages are counted by; None if nothing limits them."""
         own, ours = (policies.messages_per_second, policies.bytes_per_second), self._policies
         buckets = [TokenBucket(*own, self._timer)] if any(own) else []
@@ -86,7 +86,7 @@ class Rates:
         named = (ours.messages_per_second_per_user, ours.bytes_per_second_per_user)
         if any(named) and user is not None:
             buckets.append(self._shared(accountOfUser(user), named))
-        return Meter(buckets) if buckets else None
+        return MessageMeter(buckets) if buckets else None
 
     def _shared(self, account: str, rates: tuple[int, int]) -> TokenBucket:
         bucket = self._buckets.get(account)
