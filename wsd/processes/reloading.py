@@ -132,8 +132,8 @@ class WorkersReloading:
         """What takes part, besides the workers."""
         self._parts.ended = self.counters.count
         self._current: WorkersReload | None = None
-        self._next: Deferred[ReloadOutcome] | None = None
-        """The outcome of the reload after the one that is under way."""
+        self._waiting: list[Deferred[ReloadOutcome]] = []
+        """Those who wait for the outcome of the reload after the one that is under way."""
 
     @property
     def config(self) -> Config:
@@ -146,15 +146,15 @@ class WorkersReloading:
 
     @property
     def isUnderWay(self) -> bool:
-        """Whether a reload has not ended, or is about to begin."""
-        return self._current is not None or self._next is not None
+        """Whether a reload has not ended."""
+        return self._current is not None
 
     def start(self) -> Deferred[ReloadOutcome]:
         """Reload, after a reload that is under way. Returns the outcome."""
         if self.isUnderWay:
             # The file may have been changed after the workers have read it.
-            self._next = self._next or Deferred()
-            return self._next
+            self._waiting.append(Deferred())
+            return self._waiting[-1]
         self._systemd.notify("RELOADING=1")
         prepared = self._parts.prepare()
         if prepared.refused is not None:
@@ -185,7 +185,12 @@ class WorkersReloading:
             self.counters.count(False)
         status = self.ended()
         self._systemd.notify("READY=1", status if outcome.refused is None else f"not reloaded: {outcome.refused}")
-        waiting, self._next = self._next, None
-        if waiting is not None:
-            self.again().chainDeferred(waiting)
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            self.again().addCallback(_tell, waiting)
         return outcome
+
+
+def _tell(outcome: ReloadOutcome, waiting: Sequence[Deferred[ReloadOutcome]]) -> None:
+    for each in waiting:
+        each.callback(outcome)
