@@ -122,6 +122,27 @@ class TestConnections:
             daemon.finish(before)
             areServed(found, "hello")
 
+    def test_of_a_listener_that_a_reload_has_added_stay_and_it_is_handed_over(self, tmp_path: Path) -> None:
+        path = tmp_path / "wsd.sock"
+        with upgradable("-p", "0", config=CONFIG) as daemon, clients(daemon) as found:
+            before = len(daemon.lines)
+            (daemon.daemon.folder / "wsd.toml").write_text(f'listen = "unix:{path}"\n{CONFIG}')
+            os.kill(daemon.pid, signal.SIGHUP)
+            for number in range(2):
+                daemon.daemon.waitFor(rf"w{number} reloaded, changed: listen", before)
+            inode = path.stat().st_ino
+            with unix_connect(str(path), uri="ws://localhost/echo") as client:
+                assert "17 connections were moved, " in daemon.upgrade()
+                assert says(client, "hello")
+            areServed(found, "still here")
+            daemon.daemon.process.wait(PATIENCE)
+            assert path.stat().st_ino == inode
+            with unix_connect(str(path), uri="ws://localhost/echo") as client, opened(daemon) as new:
+                assert says(client, "again")
+                assert says(new, "new")
+            daemon.stop()
+            assert not path.exists()
+
     def test_a_short_run_of_the_load_that_soak_runs_whole(self) -> None:
         report = measure(idle=150, talking=40, times=2, workers=2)
         print(report)
@@ -307,6 +328,23 @@ class TestSystemd:
             os.kill(ends[0], signal.SIGTERM)
             assert keeper.hear("STOPPING=1").pid == ends[0]
             until(lambda: not isAlive(ends[0]), "the end of the new parent")
+
+    def test_a_reload_renews_the_sockets_that_are_kept(self, keeper: Keeper, tmp_path: Path) -> None:
+        config = f'host = "127.0.0.1"\n{CONFIG}'
+        (tmp_path / "wsd.toml").write_text(f"port = 0\n{config}")
+        with running(tmp_path, "wsd serve", "-c", "wsd.toml", NOTIFY_SOCKET=keeper.address) as daemon:
+            keeper.hear("FDSTORE=1")
+            assert len(keeper.kept["wsd-kept"]) == 2
+            (tmp_path / "wsd.toml").write_text(f'port = 0\nlisten = "unix:{tmp_path}/wsd.sock"\n{config}')
+            daemon.send(signal.SIGHUP)
+            keeper.hear("RELOADING=1")
+            keeper.hear("FDSTORE=1")
+            assert f"ws+unix:{tmp_path}/wsd.sock" in keeper.hear("READY=1").text
+            kept = [socket.socket(fileno=os.dup(each)) for each in keeper.kept["wsd-kept"]]
+            assert len(kept) == 3
+            assert f"{tmp_path}/wsd.sock" in [each.getsockname() for each in kept]
+            for each in kept:
+                each.close()
 
     def test_after_a_crash_all_sockets_that_were_kept_are_used_again(self, keeper: Keeper, tmp_path: Path) -> None:
         (tmp_path / "wsd.toml").write_text(f'port = 0\nhost = "127.0.0.1"\n{CONFIG}')
