@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import ssl
 import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -17,6 +16,7 @@ from websockets.sync.client import ClientConnection, connect, unix_connect
 
 from tests.commands import until
 from tests.daemon import RunningDaemon, runningDaemon
+from tests.threadedtls import trusting
 
 WORKERS = pytest.mark.parametrize("workers", [1, 2], ids=["one process", "two workers"])
 
@@ -128,11 +128,9 @@ class TestListeners:
     def test_begin_with_tls_and_end_with_it_at_the_same_port(self, workers: int, tmp_path: Path) -> None:
         port = freePort()
         plain, secure = f"port = {port}\n", f"port = false\n[tls]\nport = {port}\nself_signed = true\n"
-        trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
         with reloadable(plain, workers) as ours, at(port) as first:
             ours.reload(secure)
-            with connect(f"wss://127.0.0.1:{port}/echo", ssl=trusting, compression=None) as client:
+            with connect(f"wss://127.0.0.1:{port}/echo", ssl=trusting(), compression=None) as client:
                 assert says(client, "by TLS")
                 ours.reload(plain)
                 assert says(client, "by TLS to the end")
