@@ -7,7 +7,7 @@ import re
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -192,12 +192,21 @@ class TestANewVersionThatFails:
 class TestAKillDuringAnUpgrade:
     def begin(self, daemon: Upgradable) -> int:
         """Returns the number of lines before; the new parent runs."""
-        known = set(childrenOf(daemon.pid))
         before = daemon.begin()
         daemon.daemon.waitFor("the upgrade begins", before)
-        until(lambda: set(childrenOf(daemon.pid)) - known, "the new parent")
-        self.newParent = max(set(childrenOf(daemon.pid)) - known)
+        until(lambda: self.newParents(daemon), "the new parent")
+        (self.newParent,) = self.newParents(daemon)
         return before
+
+    @staticmethod
+    def newParents(daemon: Upgradable) -> list[int]:
+        """The children that were started for an upgrade. A spare worker may be started at the same time."""
+        found = []
+        for pid in childrenOf(daemon.pid):
+            with suppress(OSError):
+                if b"\0WSD_UPGRADE=" in b"\0" + Path(f"/proc/{pid}/environ").read_bytes():
+                    found.append(pid)
+        return found
 
     def newWorker(self, daemon: Upgradable, before: int, number: int) -> int:
         return int(daemon.daemon.waitFor(rf"worker {number} is process (\d+)", before)[1])
@@ -225,7 +234,11 @@ class TestAKillDuringAnUpgrade:
         with upgradable(config=CONFIG) as daemon, clients(daemon) as found:
             victim = pidOf(daemon.daemon, 1)
             stay = [client for client in found if workerOf(daemon.daemon, client) == 0]
+            descriptors = Path(f"/proc/{victim}/fd")
+            count = len(list(descriptors.iterdir()))
             before = self.begin(daemon)
+            # Earlier, it would be started again in time, and take part.
+            until(lambda: len(list(descriptors.iterdir())) > count, "the channel to the new worker")
             os.kill(victim, signal.SIGKILL)
             assert "worker 1" in daemon.refusal(before)
             areServed(stay, "still here")
