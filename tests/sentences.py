@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -140,7 +141,8 @@ def sentences() -> Iterator[Sentence]:
             for value in _values(name, node):
                 for text in _texts(value):
                     # A text without words around its values repeats another sentence; keys and names are one word.
-                    if " " in text.strip("…: ;") and not text.startswith(NO_ERRORS):
+                    isSentence = " " in text.strip("…: ;") and len(re.findall(r"\w+", text)) > 1
+                    if isSentence and not text.startswith(NO_ERRORS):
                         yield Sentence(f"{name}:{value.lineno}", text)
 
 

@@ -8,7 +8,7 @@ import sys
 import sysconfig
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -221,6 +221,7 @@ NOT_RUN = {
     r"make\b": "it installs; the verb `test` is what runs this, and .ci/run runs the others",
     r"(\S+/)?pip install": "it installs; tests/test_packaging.py does so with the wheel",
     r"kill -USR2": "it is about a daemon of the reader's; tests/process/test_upgrade.py does it",
+    r"podman ": "it needs a base image; tests/packaging builds it",
     r"export PYTHONPATH": "the test sets it for every command",
     r"wsd blob (get|ls|rm|verify)": "it is about what the reader has in a store; tests/client/test_blob.py runs each",
     r"wsd blob put .*holiday": "it is about a file of the reader's; tests/client/test_blob.py runs it",
@@ -369,9 +370,11 @@ class TestTables:
     def written(key: str) -> str:
         """A policy's default, as a person writes it."""
         value = getattr(Config().policies, key)
-        if isinstance(value, float):
-            return f"{value:g} s"
         (field,) = (field for field in fields(Policies) if field.name == key)
+        if field.default_factory is not MISSING:
+            return "half of the memory"
+        if isinstance(value, float):
+            return f"{value:g}" if key.startswith("memory_per_") else f"{value:g} s"
         if not field.metadata.get("size") or not value:
             return str(value)
         return f"{value // MIB} MiB" if value >= MIB else f"{value // KIB} KiB"

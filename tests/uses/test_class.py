@@ -301,6 +301,6 @@ class TestWithoutPyJwt:
         assert statusOf(client) == 501
 
     def testTheDaemonStarts(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("wsd.protocols.topics.tokens.jwt", None)
+        monkeypatch.setattr("wsd.auth.tokens.jwt", None)
         with pytest.raises(Refused, match="pip install"):
             room.ClassTopicsOptions().verifier().verify("a.b.c")

@@ -12,7 +12,6 @@ from wsd.auth.certificates import CertificateMethod
 from wsd.auth.hook import FunctionHook, Hook, HookMethod, HttpHook
 from wsd.auth.htpasswd import PasswordFile
 from wsd.auth.outcome import AuthenticatedUser, AuthRequest, Method, Rejection
-from wsd.auth.tokens import Keys, Verifier
 from wsd.config import ConfigError
 from wsd.config.auth import Auth, isUrl
 from wsd.config.code import load, versionOf
@@ -105,6 +104,9 @@ class Authenticators:
 
     @staticmethod
     def _bearer(auth: Auth) -> Method:
+        # A daemon without tokens does not load PyJWT.
+        from wsd.auth.tokens import Keys, Verifier
+
         assert auth.token_key is not None
         try:
             keys = Keys(auth.token_key)

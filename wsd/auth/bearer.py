@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
-from wsd.auth.outcome import AuthenticatedUser, AuthRequest, Rejection, isName
-from wsd.auth.tokens import TokenError, Verifier
+from wsd.auth.outcome import AuthenticatedUser, AuthRequest, Rejection, TokenError, isName
 from wsd.head import Head
+
+if TYPE_CHECKING:
+    # It needs PyJWT, which only a daemon with tokens loads.
+    from wsd.auth.tokens import Verifier
 
 BEARER = "bearer."
 """The subprotocol entry that brings a token begins with this; it is never selected, and so never sent back."""

@@ -27,6 +27,15 @@ class AuthRequest:
     """Whether the route takes a token from the query."""
 
 
+class TokenError(Exception):
+    """A token that is not valid: "bad_token" or "expired", and a sentence that does not repeat it."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(code, sentence)
+        self.code = code
+        self.sentence = sentence
+
+
 @dataclass(frozen=True, slots=True)
 class AuthenticatedUser:
     """A user whom a method has recognised; `name` is None if a hook has accepted somebody without a name."""

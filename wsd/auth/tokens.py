@@ -9,6 +9,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from wsd.auth.htpasswd import stampOf
+from wsd.auth.outcome import TokenError
 
 try:
     import jwt
@@ -24,15 +25,6 @@ _LEEWAY = 10.0
 """Seconds by which clocks may differ."""
 _LEAST_SECRET = 32
 """Bytes of a secret for HS256 (RFC 7518 3.2)."""
-
-
-class TokenError(Exception):
-    """A token that is not valid: "bad_token" or "expired", and a sentence that does not repeat it."""
-
-    def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(code, sentence)
-        self.code = code
-        self.sentence = sentence
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from tests.protocols.topics.routes import Answer, ask, closing, daemonOf, heard, request
 from tests.wire import Client, Daemon
-from wsd.auth.tokens import Keys, TokenError, Verifier
+from wsd.auth.outcome import TokenError
+from wsd.auth.tokens import Keys, Verifier
 from wsd.protocols.topics.claims import readClaims
 from wsd.protocols.topics.enveloped import ENVELOPED
 from wsd.protocols.topics.errors import TopicError

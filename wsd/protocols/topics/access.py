@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from wsd.auth.bearer import BearerMethod, tokenOf
-from wsd.auth.tokens import TokenError
+from wsd.auth.outcome import TokenError
 from wsd.head import Head, Refused
 from wsd.policies.origin import checkOrigin
 from wsd.protocols.topics.claims import readClaims

@@ -6,15 +6,18 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from wsd.auth.tokens import Keys, Verifier
 from wsd.config import stateFolder
 from wsd.config.stores import checkStore
 from wsd.config.values import MIB
 from wsd.protocols.topics.outbox import Slow
 from wsd.protocols.topics.redis.address import readAddress
 from wsd.protocols.topics.rules import IMPLIED, Action, Rule, decisionsOf, loadDecision, parseRule, readRule
+
+if TYPE_CHECKING:
+    # It needs PyJWT, which only a route with tokens loads.
+    from wsd.auth.tokens import Verifier
 
 
 def _count(default: int, unit: str, least: int = 1) -> Any:
@@ -145,6 +148,8 @@ class TopicsOptions:
         """What verifies tokens; None when the route takes none. Raises ValueError."""
         if self.token_key is None:
             return None
+        from wsd.auth.tokens import Keys, Verifier
+
         try:
             keys = Keys(self.token_key)
         except OSError as error:
