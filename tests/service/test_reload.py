@@ -182,9 +182,6 @@ OTHER = {
     "close_id": False,
     "deflate": False,
     "over_rate": "close",
-    "memory_max": "2 GiB",
-    "memory_per_connection": 0.5,
-    "memory_per_address": 0.75,
 }
 """Other values than the default, of policies to which one may not simply be added."""
 
