@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import capturedLogs, formatEvent
 
 from wsd.config import Config, parse
 from wsd.control.interface import ReloadOutcome
@@ -95,7 +96,11 @@ def test_no_reload_begins_during_an_upgrade(ours: Parents) -> None:
 def test_no_upgrade_begins_during_a_reload(ours: Parents) -> None:
     ours.processes[1].isQuick = False
     assert ours.reload("drain = 3\n") is None
-    assert ours.upgrade() == "a reload is under way; try again"
+    with capturedLogs() as events:
+        assert ours.upgrade() == "a reload is under way; try again"
+    assert [formatEvent(event) for event in events] == [
+        "not upgraded, this process serves on: a reload is under way; try again"
+    ]
     ours.processes[1].answer("prepare")
     assert ours.upgrade() == "a reload is under way; try again"
     ours.processes[1].answer("commit")

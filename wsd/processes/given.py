@@ -12,7 +12,7 @@ import socket
 from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from wsd.processes.channel import closeAll
 
@@ -70,6 +70,25 @@ class GivenToWorker(NamedTuple):
         """Close them here. The worker has its own by now."""
         self.channel.close()
         closeAll(self.locked.values())
+
+
+class ParentPredecessor(Protocol):
+    """The parent before an upgrade, as the one after it sees it."""
+
+    isCommitted: bool
+    """Whether connections go on here: from then on, this daemon may not just end."""
+
+    def takeOver(self, parent: Any) -> None:
+        """Called when the workers have been started."""
+
+    def forWorker(self, number: int) -> GivenToWorker | None:
+        """What a worker gets at its first start; None later."""
+
+    def serving(self) -> None:
+        """Called when all workers serve."""
+
+    def refused(self, sentence: str) -> None:
+        """Called when this daemon cannot take over. Ends all its processes."""
 
 
 def take(environ: MutableMapping[str, str]) -> Given | None:

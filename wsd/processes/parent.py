@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, MutableMapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, succeed
@@ -27,33 +27,15 @@ from wsd.listen.systemd import Systemd, recall
 from wsd.processes.channel import ChannelMessage
 from wsd.processes.child import Child, ProcessSupply, connect
 from wsd.processes.gathering import Gathering
-from wsd.processes.given import GivenToWorker
+from wsd.processes.given import ParentPredecessor
 from wsd.processes.limits import WorkerCounts
 from wsd.processes.listening import SharedListening
 from wsd.processes.reloading import WorkersReloading
 from wsd.processes.sockets import listenersFor
+from wsd.processes.upgrade import refusal
 from wsd.processes.worker import ALIVE, OWNER
 from wsd.service.daemon import Successor, UpgradeRefused
 from wsd.service.report import logListeners, pagesOf, warnOfBuiltIn
-
-
-class ParentPredecessor(Protocol):
-    """The parent before an upgrade, as the one after it sees it."""
-
-    isCommitted: bool
-    """Whether connections go on here: from then on, this daemon may not just end."""
-
-    def takeOver(self, parent: Parent) -> None:
-        """Called when the workers have been started."""
-
-    def forWorker(self, number: int) -> GivenToWorker | None:
-        """What a worker gets at its first start; None later."""
-
-    def serving(self) -> None:
-        """Called when all workers serve."""
-
-    def refused(self, sentence: str) -> None:
-        """Called when this daemon cannot take over. Ends all its processes."""
 
 
 class Parent(Service):
@@ -291,14 +273,22 @@ class Parent(Service):
 
         Fires with a sentence about what was done. Fails with `UpgradeRefused` if this daemon serves on.
         """
+        try:
+            upgrades = self._mayUpgrade()
+        except UpgradeRefused as refused:
+            return fail(refusal(str(refused)))
+        return upgrades()
+
+    def _mayUpgrade(self) -> Callable[[], Deferred[str]]:
+        """What upgrades the daemon. Raises `UpgradeRefused` if nothing can now."""
         if self.upgrades is None or not self.running:
-            return fail(UpgradeRefused("the daemon is stopping"))
+            raise UpgradeRefused("the daemon is stopping")
         if self.reloading.isUnderWay:
-            return fail(UpgradeRefused("a reload is under way; try again"))
+            raise UpgradeRefused("a reload is under way; try again")
         missing = [child.number for child in self.children if not child.isServing]
         if missing or not self._hasServed:
-            return fail(UpgradeRefused(f"worker {', '.join(map(str, missing))} does not run; try again"))
-        return self.upgrades()
+            raise UpgradeRefused(f"worker {', '.join(map(str, missing))} does not run; try again")
+        return self.upgrades
 
     def handOver(self) -> None:
         """Called when the new processes serve: end this one when all workers have ended."""

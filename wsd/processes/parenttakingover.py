@@ -22,7 +22,7 @@ from wsd.processes.worker import OWNER
 
 
 class ParentTakingOver:
-    """Takes over from the parent that has started this process: a `wsd.processes.parent.ParentPredecessor`."""
+    """Takes over from the parent that has started this process: a `wsd.processes.given.ParentPredecessor`."""
 
     log = Logger(namespace="wsd")
 
