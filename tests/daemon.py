@@ -121,7 +121,7 @@ def runningDaemon(
             (folder / "wsd.toml").write_text(config, encoding="utf-8")
             command += ["-c", str(folder / "wsd.toml")]
         isGiven = any(argument in ("-p", "--port", "--listen") for argument in arguments)
-        if not isGiven and not re.search("^(port|listen) = ", config or "", re.MULTILINE):
+        if not isGiven and not re.search("^(port|listen) = ", (config or "").partition("\n[")[0], re.MULTILINE):
             command += ["-p", "0"]
         process = subprocess.Popen(
             [*command, *arguments],

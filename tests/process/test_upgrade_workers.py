@@ -9,13 +9,14 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect, unix_connect
 
 from tests.commands import running, until
-from tests.daemon import PATIENCE
+from tests.daemon import PATIENCE, RunningDaemon
 from tests.process.test_systemd import activated, echoes, urlOf
 from tests.process.test_upgrade import opened, says
 from tests.process.test_upgrade_systemd import Keeper, ends, keeper
@@ -51,6 +52,14 @@ def clients(daemon: Upgradable, path: str = "/echo") -> Iterator[list[ClientConn
             client.send(f"hello {number}")
             assert client.recv(10) == f"hello {number}"
         yield found
+
+
+def isReady(daemon: RunningDaemon) -> bool:
+    """What /readyz says. Its status is 503 while a worker does not run."""
+    try:
+        return bool(fetch(daemon, "/readyz")["ready"])
+    except HTTPError:
+        return False
 
 
 def areServed(found: list[ClientConnection], text: str) -> None:
@@ -242,7 +251,7 @@ class TestAKillDuringAnUpgrade:
             os.kill(victim, signal.SIGKILL)
             assert "worker 1" in daemon.refusal(before)
             areServed(stay, "still here")
-            until(lambda: fetch(daemon.daemon, "/readyz")["ready"], "it is back")
+            until(lambda: isReady(daemon.daemon), "it is back")
 
     def test_of_the_old_parent_ends_all_in_order(self) -> None:
         with upgradable(config=CONFIG) as daemon, clients(daemon) as found:
@@ -273,7 +282,7 @@ class TestAKillDuringAnUpgrade:
             for client in found:
                 with pytest.raises(ConnectionClosed):
                     client.recv(10)
-            until(lambda: fetch(daemon.daemon, "/readyz")["ready"], "the new owner is started again")
+            until(lambda: isReady(daemon.daemon), "the new owner is started again")
             with opened(daemon, "/fails") as client:
                 assert says(client, "again")
 
@@ -283,7 +292,7 @@ class TestAKillDuringAnUpgrade:
             for client in found:
                 with pytest.raises(ConnectionClosed):
                     client.recv(10)
-            until(lambda: fetch(daemon.daemon, "/readyz")["ready"], "the old workers are started again")
+            until(lambda: isReady(daemon.daemon), "the old workers are started again")
             with opened(daemon, "/fails") as client:
                 assert says(client, "again")
             assert isAlive(daemon.pid)
