@@ -9,18 +9,17 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from urllib.error import HTTPError
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect, unix_connect
 
 from tests.commands import running, until
-from tests.daemon import PATIENCE, RunningDaemon
+from tests.daemon import PATIENCE
 from tests.process.test_systemd import activated, echoes, urlOf
 from tests.process.test_upgrade import opened, says
 from tests.process.test_upgrade_systemd import Keeper, ends, keeper
-from tests.process.test_workers import childrenOf, fetch, metrics, pidOf, workerOf
+from tests.process.test_workers import childrenOf, fetch, isReady, metrics, pidOf, workerOf
 from tests.process.upgradeload import measure
 from tests.threadedtls import trusting
 from tests.upgrades import Upgradable, isAlive, upgradable
@@ -52,14 +51,6 @@ def clients(daemon: Upgradable, path: str = "/echo") -> Iterator[list[ClientConn
             client.send(f"hello {number}")
             assert client.recv(10) == f"hello {number}"
         yield found
-
-
-def isReady(daemon: RunningDaemon) -> bool:
-    """What /readyz says. Its status is 503 while a worker does not run."""
-    try:
-        return bool(fetch(daemon, "/readyz")["ready"])
-    except HTTPError:
-        return False
 
 
 def areServed(found: list[ClientConnection], text: str) -> None:
