@@ -28,8 +28,14 @@ ROOT = Path(__file__).parent.parent
 EXTENSION = str(sysconfig.get_config_var("EXT_SUFFIX"))
 """How the names of modules end that this Python has compiled."""
 
-ALONE = {**os.environ, "PYTHONPATH": "", "PYTHONSAFEPATH": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-"""An environment in which Python finds what is installed, and not this tree."""
+_OF_MAKE = ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
+ALONE = {
+    **{name: value for name, value in os.environ.items() if name not in _OF_MAKE},
+    "PYTHONPATH": "",
+    "PYTHONSAFEPATH": "1",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+}
+"""An environment in which Python finds what is installed, and not this tree, and in which no make runs."""
 
 
 def run(*command: str | Path, cwd: Path, **environ: str) -> str:

@@ -117,6 +117,6 @@ def told(costs: dict[str, list[float]]) -> list[str]:
 def main(rounds: int, seconds: float) -> list[str]:
     """Measures, and prints a table. Returns what is not as it should be."""
     if not PEER.exists():
-        print(f"There is no .NET peer at {PEER}; name the program netpeer in WSD_NETPEER to measure beside it.")
+        print(f"There is no .NET peer at {PEER}; name the program netpeer in NETPEER to measure beside it.")
         return []
     return told(measured(rounds, seconds))

@@ -14,11 +14,11 @@ import pytest
 from lxml import etree
 
 FOLDER = Path(__file__).with_name("corpus")
-PEER = Path(os.environ.get("WSD_NETPEER", Path(__file__).parents[5] / "shared" / "netpeer" / "netpeer"))
-"""A program with WCF's own client and reader, which `WSD_NETPEER` names."""
+PEER = Path(os.environ.get("NETPEER", Path(__file__).parents[5] / "shared" / "netpeer" / "netpeer"))
+"""A program with WCF's own client and reader, which `NETPEER` names."""
 
 needsPeer = pytest.mark.skipif(
-    not PEER.exists(), reason=f"there is no .NET peer at {PEER}; name the program netpeer in WSD_NETPEER"
+    not PEER.exists(), reason=f"there is no .NET peer at {PEER}; name the program netpeer in NETPEER"
 )
 
 

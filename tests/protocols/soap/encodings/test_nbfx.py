@@ -20,9 +20,9 @@ from wsd.protocols.soap.encodings.nbfxwriter import STATIC, Names
 pytestmark = pytest.mark.usefixtures("codec")
 
 MOST = 10_000_000
-SEED = os.environ.get("WSD_NETPEER_SEED", "1000")
-COUNT = os.environ.get("WSD_NETPEER_COUNT", "100")
-"""`WSD_NETPEER_SEED` and `WSD_NETPEER_COUNT` choose what the peer makes anew."""
+SEED = os.environ.get("NETPEER_SEED", "1000")
+COUNT = os.environ.get("NETPEER_COUNT", "100")
+"""`NETPEER_SEED` and `NETPEER_COUNT` choose what the peer makes anew."""
 
 
 def readDocument(data: bytes, start: int, strings: Sequence[str], most: int) -> bytes:
