@@ -226,9 +226,19 @@ async def talks(daemon: RunningDaemon, seed: str, end: float) -> int:
 
 
 def live(seed: str, end: float) -> int:
-    """One life of the daemon: how many clients it had. Raises AssertionError with what it said when it ended badly."""
+    """
+    One life of the daemon: how many clients it had. Raises AssertionError with what it said when it ended badly.
+
+    A daemon under AddressSanitizer may hold the reactor: everything takes several times as long in it.
+    """
+    preloaded = os.environ.get("PRELOADED", "")
     with runningDaemon(
-        "--tls-port", "0", "--tls-self-signed", config=CONFIG, environ={"LD_PRELOAD": os.environ.get("PRELOADED", "")}
+        "--tls-port",
+        "0",
+        "--tls-self-signed",
+        config=CONFIG,
+        environ={"LD_PRELOAD": preloaded},
+        mayHold=bool(preloaded),
     ) as daemon:
         count = asyncio.run(talks(daemon, seed, end))
         status = daemon.stop()
