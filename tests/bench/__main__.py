@@ -12,9 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.bench import build, report, table
-from tests.bench.cells import ALONE, CELLS, ZLIB, Cell
+from tests.bench.cells import ALONE, CELLS, NATIVE, ZLIB, Cell
 from tests.bench.measure import FULL, QUICK, Effort, measured
-from tests.bench.servers import SERVERS, House
+from tests.bench.servers import SERVERS, House, Native
 from tests.certificates import Authority
 
 TITLES = {name: server.title for name, server in SERVERS.items()} | {ALONE: "wsd, these alone", ZLIB: "zlib level 6"}
@@ -25,19 +25,22 @@ FILES = 12_000
 def main(words: Sequence[str]) -> int:
     """Measure what is asked for, print the table; the status is 0 whatever the figures are."""
     asked = _options(words)
+    servers = dict(SERVERS)
+    if asked.native:
+        servers[NATIVE] = Native(NATIVE, asked.native.name, program=asked.native.resolve())
     names = asked.servers.split(",") if asked.servers else None
     cells = [cell for cell in CELLS if not asked.only or any(_isMeant(only, cell) for only in asked.only)]
-    if not cells or (names and not set(names) <= set(SERVERS)):
-        print(f"the cells are: {'; '.join(cell.name for cell in CELLS)}\nthe servers are: {', '.join(SERVERS)}")
+    if not cells or (names and not set(names) <= set(servers)):
+        print(f"the cells are: {'; '.join(cell.name for cell in CELLS)}\nthe servers are: {', '.join(servers)}")
         return 2
     prepare()
     effort = Effort(asked.rounds or (QUICK if asked.quick else FULL).rounds, *_times(asked.quick))
     results = []
     print(*table.HEADING, sep="\n", flush=True)
     with TemporaryDirectory(prefix="wsd-bench-") as folder:
-        house = House(Path(folder), _pem(Path(folder)))
+        house = House(Path(folder), _pem(Path(folder)), servers)
         for cell in cells:
-            samples = measured(cell, _entrants(cell, names), house, effort)
+            samples = measured(cell, _entrants(cell, names or list(servers)), house, effort)
             print(*table.lines(cell, samples, TITLES), sep="\n", flush=True)
             results.append((cell, samples))
     print("", table.summary(results), sep="\n")
@@ -54,6 +57,9 @@ def _options(words: Sequence[str]) -> argparse.Namespace:
         "--only", action="append", metavar="CELL", help="the cells whose name holds this; may be repeated"
     )
     parser.add_argument("--servers", metavar="NAME,...", help="these servers only")
+    parser.add_argument(
+        "--native", type=Path, metavar="PROGRAM", help="one more server: a program that takes a port, and echoes there"
+    )
     parser.add_argument("--write", action="store_true", help="put the figures into docs/performance.*")
     return parser.parse_args(words)
 
@@ -89,9 +95,9 @@ def _pem(folder: Path) -> Path:
     return pem
 
 
-def _entrants(cell: Cell, names: list[str] | None) -> list[str]:
+def _entrants(cell: Cell, names: list[str]) -> list[str]:
     """The subject, and who of the others is asked for."""
-    others = [name for name in cell.servers if names is None or name == ALONE or name in names]
+    others = [name for name in cell.servers if name == ALONE or name in names]
     return [cell.subject, *others]
 
 

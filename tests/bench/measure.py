@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.bench import build
 from tests.bench.cells import ALONE, ZLIB, Cell, Quantity
-from tests.bench.servers import CORE, SERVERS, House, Started
+from tests.bench.servers import CORE, House, Started
 
 GENERATOR_CORE = 1 - CORE
 SETTLING = 20.0
@@ -45,6 +45,7 @@ class Sample:
     """Messages or handshakes in a second of time."""
     p50: float = 0.0
     p99: float = 0.0
+    p999: float = 0.0
     """Microseconds from sending to having the answer."""
 
     def of(self, quantity: Quantity) -> float:
@@ -65,7 +66,7 @@ def measured(cell: Cell, names: list[str], house: House, effort: Effort) -> Samp
         for number in range(effort.rounds):
             for name in _turned(names, number):
                 server = running["wsd" if name == ALONE else name]
-                result = _generate(cell, name, server, effort)
+                result = _generate(cell, name, server, house, effort)
                 samples[name].append(_sample(result))
                 if result["zlib_bytes"]:
                     samples[ZLIB] = [Sample(wire=result["zlib_bytes"])]
@@ -78,21 +79,21 @@ def _turned(names: list[str], number: int) -> list[str]:
     return names[turn:] + names[:turn]
 
 
-def _command(cell: Cell, name: str, server: Started) -> list[str]:
+def _command(cell: Cell, name: str, server: Started, house: House) -> list[str]:
     kind: Mapping[str, Any] = asdict(cell.kind)
     switches = [f"--{switch}" for switch in ("tls", "deflate") if kind[switch]]
     if name != ALONE:
-        switches += SERVERS[name].options()
+        switches += house.servers[name].options()
     return [
         *("taskset", "-c", str(GENERATOR_CORE), str(build.generator())),
         *(f"--port={server.port}", f"--path={server.path}", *cell.loadOf(name).options(), *switches),
     ]
 
 
-def _generate(cell: Cell, name: str, server: Started, effort: Effort) -> dict[str, float]:
+def _generate(cell: Cell, name: str, server: Started, house: House, effort: Effort) -> dict[str, float]:
     pids = ",".join(str(pid) for pid in server.pids)
     times = [f"--pids={pids}", f"--seconds={effort.seconds}", f"--warm-up={effort.warmUp}"]
-    done = subprocess.run([*_command(cell, name, server), *times], capture_output=True, text=True)
+    done = subprocess.run([*_command(cell, name, server, house), *times], capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"bench: {cell.name}, {name}: {done.stderr or done.stdout}")
     result: dict[str, float] = json.loads(done.stdout)
@@ -108,6 +109,7 @@ def _sample(result: Mapping[str, float]) -> Sample:
         perSecond=count / result["seconds"],
         p50=result["p50_us"],
         p99=result["p99_us"],
+        p999=result["p999_us"],
     )
 
 
@@ -119,7 +121,7 @@ def _memory(cell: Cell, name: str, house: House) -> Sample:
         for count in (WARM, load.connections):
             before = server.memory
             holding = subprocess.Popen(
-                [*_command(cell, name, server), f"--connections={count}"],
+                [*_command(cell, name, server, house), f"--connections={count}"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -7,10 +7,10 @@ from math import log10
 from xml.sax.saxutils import escape
 
 from tests.bench import table
-from tests.bench.cells import Cell, Quantity
+from tests.bench.cells import Cell
 from tests.bench.table import Samples
 
-COLOURS = ("#c2410c", "#1d4ed8", "#0f766e", "#15803d", "#7e22ce", "#6b7280")
+COLOURS = ("#c2410c", "#1d4ed8", "#0f766e", "#15803d", "#7e22ce", "#6b7280", "#be185d")
 LEFT, RIGHT, TOP, ROW = 290, 930, 64, 26
 LEAST, MOST = 0.1, 100.0
 
@@ -48,9 +48,9 @@ def _peers(cell: Cell, samples: Samples, columns: Mapping[str, str]) -> dict[str
 
 def _legend(columns: Mapping[str, str]) -> Iterator[str]:
     for number, (colour, title) in enumerate(zip(COLOURS, columns.values(), strict=True)):
-        x = 20 + number * 128
+        x = 20 + number * 116
         yield f'<circle cx="{x}" cy="20" r="5" fill="{colour}"/><text x="{x + 10}" y="24">{escape(title)}</text>'
-    yield '<text x="788" y="24" fill="#6b7280">| is the target</text>'
+    yield '<text x="832" y="24" fill="#6b7280">| is the target</text>'
 
 
 def _axis(height: int) -> Iterator[str]:
@@ -67,9 +67,9 @@ def _row(number: int, cell: Cell, samples: Samples, columns: Mapping[str, str]) 
     colours = dict(zip(columns, COLOURS, strict=True))
     for group, name in _peers(cell, samples, columns).items():
         colour = colours[group]
-        better = table.ratio(samples[cell.subject], samples[name], cell.quantity, cell.quantity is Quantity.memory)
+        better = table.ratio(samples[cell.subject], samples[name], cell.quantity, cell.quantity.isShare)
         target = targets.get(group)
-        inverse = cell.quantity is Quantity.memory
+        inverse = cell.quantity.isShare
         if target is not None:
             x = across(1 / target.limit if inverse else target.limit)
             yield f'<line x1="{x}" y1="{y - 8}" x2="{x}" y2="{y + 8}" stroke="{colour}" stroke-width="2"/>'

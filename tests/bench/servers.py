@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.bench import build
@@ -108,11 +108,35 @@ class Peer(Server):
 
 
 @dataclass(frozen=True)
+class Native(Server):
+    """A server from elsewhere: a program that takes a port, listens there, and echoes on every path."""
+
+    program: Path = Path()
+
+    def command(self, kind: Kind, folder: Path, pem: Path) -> list[str | Path]:
+        return [sys.executable, "-c", _WITH_PORT, self.program]
+
+
+_WITH_PORT = """
+import os, socket, sys, time
+with socket.create_server(("127.0.0.1", 0)) as bound:
+    port = bound.getsockname()[1]
+if os.fork():
+    os.execv(sys.argv[1], [sys.argv[1], str(port)])
+while socket.socket().connect_ex(("127.0.0.1", port)):
+    time.sleep(0.02)
+print("listening", port, flush=True)
+"""
+"""Starts a program with a free port, and tells the port once the program listens there."""
+
+
+@dataclass(frozen=True)
 class Wsd(Server):
     """The daemon, with its default policies, on one of its planes; its own echo, or one of another package's."""
 
     plane: str = "auto"
     route: str = "/echo"
+    workers: int = 1
 
     def command(self, kind: Kind, folder: Path, pem: Path) -> list[str | Path]:
         config = folder / "wsd.toml"
@@ -122,7 +146,7 @@ class Wsd(Server):
 
     def config(self, kind: Kind, pem: Path) -> str:
         """Its configuration file: nothing but what the measurement cannot do without."""
-        lines = [f'port = {"false" if kind.tls else 0}\nframes = "{self.plane}"']
+        lines = [f'port = {"false" if kind.tls else 0}\nframes = "{self.plane}"\nworkers = {self.workers}']
         if kind.tls:
             lines.append(f'[tls]\nport = 0\n[[tls.certificate]]\ncert = "{pem}"')
         lines += [f'[route."/{name}"]\nprotocol = "{name}"\nmax_message = "{LARGEST}"' for name in ("back", "everyone")]
@@ -164,6 +188,7 @@ SERVERS: Mapping[str, Server] = {
         Wsd("wsd-entry", "wsd, another package's protocol", route="/back"),
         Wsd("wsd-python", "wsd, pure Python", plane="fast"),
         Wsd("wsd-plain", "wsd, Autobahn's own frames", plane="plain"),
+        Wsd("wsd-workers", "wsd, two workers", workers=2),
         Topics("topics", "topics, plain"),
         Topics("topics-enveloped", "topics, enveloped", isEnveloped=True),
         Topics(
@@ -185,20 +210,24 @@ SERVERS: Mapping[str, Server] = {
 
 @dataclass(frozen=True)
 class House:
-    """Where the servers of a measurement live."""
+    """Where the servers of a measurement live, and which there are."""
 
     folder: Path
     pem: Path
+    servers: Mapping[str, Server] = field(default_factory=lambda: SERVERS)
 
     @contextmanager
     def running(self, names: list[str], kind: Kind) -> Iterator[dict[str, Started]]:
         """Start these together; they listen when the body begins, and are gone after it."""
         with ExitStack() as stack:
-            begun = {name: stack.enter_context(self._process(SERVERS[name], kind)) for name in names}
+            begun = {name: stack.enter_context(self._process(self.servers[name], kind)) for name in names}
             yield {
-                name: Started(process, _port(process, log, SERVERS[name].says(kind)), SERVERS[name].path(kind))
-                for name, (process, log) in begun.items()
+                name: self._started(self.servers[name], kind, process, log) for name, (process, log) in begun.items()
             }
+
+    @staticmethod
+    def _started(server: Server, kind: Kind, process: subprocess.Popen[bytes], log: Path) -> Started:
+        return Started(process, _port(process, log, server.says(kind)), server.path(kind))
 
     @contextmanager
     def _process(self, server: Server, kind: Kind) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:

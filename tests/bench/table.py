@@ -101,11 +101,11 @@ def _verdictOf(cell: Cell, name: str, byServer: Mapping[str, Verdict]) -> Verdic
 def _row(cell: Cell, name: str, samples: Samples, quantity: Quantity, title: str, found: Verdict | None) -> str:
     rounds = samples[name]
     isOurs = name == cell.subject
-    timed = cell.quantity is Quantity.cpu and name != ZLIB
+    timed = cell.quantity in (Quantity.cpu, Quantity.p999) and name != ZLIB
     p50, p99 = (f"{median(getattr(sample, at) for sample in rounds):,.0f}" if timed else "" for at in ("p50", "p99"))
     part = found.ratio if found is not None else None
     if part is None and not isOurs and name != ZLIB and samples.get(cell.subject):
-        part = ratio(samples[cell.subject], rounds, quantity, quantity is Quantity.memory)
+        part = ratio(samples[cell.subject], rounds, quantity, quantity.isShare)
     sign = "" if found is None else ("<= " if found.target.atMost else ">= ") + f"{found.target.limit:g}"
     reached = {None: "", True: "yes", False: "**no**"}[found.isReached if found is not None else None]
     cells = [
@@ -134,11 +134,19 @@ HEADING = (
 
 def summary(results: Sequence[tuple[Cell, Samples]]) -> str:
     """How many targets were reached, and a line for each that was not."""
+    missed = [f"- {cell.name}, {missedOf(each)}" for cell, each in _told(results) if not each.isReached]
+    return "\n".join([f"{count(results)}{'; not:' if missed else '.'}", *([""] if missed else []), *missed])
+
+
+def count(results: Sequence[tuple[Cell, Samples]]) -> str:
+    """How many targets were reached."""
+    told = _told(results)
+    return f"{sum(bool(each.isReached) for _, each in told)} of {len(told)} targets are reached"
+
+
+def _told(results: Sequence[tuple[Cell, Samples]]) -> list[tuple[Cell, Verdict]]:
     found = [(cell, each) for cell, samples in results for each in verdicts(cell, samples)]
-    told = [(cell, each) for cell, each in found if each.isReached is not None]
-    missed = [f"- {cell.name}, {missedOf(each)}" for cell, each in told if not each.isReached]
-    first = f"{len(told) - len(missed)} of {len(told)} targets are reached"
-    return "\n".join([f"{first}{'; not:' if missed else '.'}", *([""] if missed else []), *missed])
+    return [(cell, each) for cell, each in found if each.isReached is not None]
 
 
 def missedOf(found: Verdict) -> str:

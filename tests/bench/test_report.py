@@ -33,7 +33,7 @@ class TestTheTable:
         samples = {**TWO, "picows": [Sample(cpu=4.15)], "wsd-entry": [Sample(cpu=4.15)]}
         row = report.rows([(cell, samples)])[-1]
         assert row == (
-            "| 32 B x100 | 4.15 us | 37.2 (x8.98 >= 8) |  |  |  | 4.15 (**x1.00** >= 1.1) |  "
+            "| 32 B x100 | 4.15 us | 37.2 (x8.98 >= 8) |  |  |  | 4.15 (**x1.00** >= 1.25) |  |  "
             "| by an entry point (x1.00 <= 1.2) |"
         )
 

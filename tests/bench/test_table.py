@@ -127,4 +127,4 @@ class TestTheCells:
 
     @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
     def test_each_knows_how_to_start_them(self, cell: Cell) -> None:
-        assert {cell.subject, *cell.servers} - {"wsd-alone"} <= set(SERVERS)
+        assert {cell.subject, *cell.servers} - {"wsd-alone", "native"} <= set(SERVERS)

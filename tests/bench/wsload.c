@@ -33,10 +33,10 @@
 
 /* -- what was asked for ------------------------------------------------------------------------------------------ */
 
-enum mode { ECHO, HANDSHAKES, HOLD, FANOUT };
+enum mode { ECHO, HANDSHAKES, HOLD, FANOUT, PACED };
 enum kind { TEXT, UTF8, JSON, BINARY };
 
-static const char *const MODES[] = {"echo", "handshakes", "hold", "fanout", NULL};
+static const char *const MODES[] = {"echo", "handshakes", "hold", "fanout", "paced", NULL};
 static const char *const KINDS[] = {"text", "utf8", "json", "binary", NULL};
 
 static struct {
@@ -57,6 +57,8 @@ static const char HELP[] =
     "                     handshakes: --connections are opened, and dropped once open, over and over\n"
     "                     hold: --connections are opened and kept until standard input ends\n"
     "                     fanout: one more connection sends --rate messages a second; all must get each\n"
+    "                     paced: --rate messages a second in all, on the connections in turn, whatever is answered;\n"
+    "                     times are from when a message was due, so that a server that stalls is seen to\n"
     "  --path PATH        of the request (/)\n"
     "  --connections N    that are active (1)\n"
     "  --idle N           that are opened before those, and kept open (0)\n"
@@ -65,7 +67,7 @@ static const char HELP[] =
     "  --depth N          messages in flight on a connection (1)\n"
     "  --flood N          echo: one more connection keeps N in flight; it is not measured (0)\n"
     "  --messages N       hold: exchanged on each connection before it is left alone (0)\n"
-    "  --rate N           fanout: messages a second (80)\n"
+    "  --rate N           fanout, paced: messages a second (80)\n"
     "  --sender-path PATH fanout: of the request of the one that sends (that of --path)\n"
     "  --deaf N           fanout: so many more are opened, and never read (0)\n"
     "  --protocol NAME    the subprotocol that is offered, by all but the one that sends\n"
@@ -219,6 +221,9 @@ static uint64_t percentile(double part, uint64_t count) {
 
 /* -- the messages, made once --------------------------------------------------------------------------------------- */
 
+/* Messages that a connection of --mode paced may be behind; then the server is too slow for the rate. */
+#define BEHIND 64
+
 static int messageCount;           /* different ones, sent in turn; all frames twice in `frames`, so that any run is one piece */
 static int window;                 /* the most of them in flight on a connection */
 static uint8_t **payloads;         /* what comes back: payloads, or for raw echo the frames */
@@ -307,7 +312,7 @@ static void measureZlib(void) {
 static void makeMessages(void) {
     /* 64 of 1 KiB are more than deflate's window, so that none is found there again. */
     messageCount = asked.size > 65536 ? 2 : 64;
-    window = asked.flood > asked.depth ? asked.flood : asked.depth;
+    window = asked.mode == PACED ? BEHIND : asked.flood > asked.depth ? asked.flood : asked.depth;
     while (messageCount < window) messageCount *= 2;
     payloadSize = asked.size;
     payloads = calloc(messageCount, sizeof *payloads);
@@ -420,12 +425,14 @@ static void flush(struct connection *c) {
     if (!c->queued != !c->wantsWrite) watch(c, c->queued);
 }
 
-static void say(struct connection *c, int count) {
-    uint64_t time = now();
+/* Send so many messages, which were due at a time. */
+static void sayDue(struct connection *c, int count, uint64_t time) {
     for (int i = 0; i < count; i++) c->sentAt[(c->sent + c->queued + i) % window] = time;
     c->queued += count;
     flush(c);
 }
+
+static void say(struct connection *c, int count) { sayDue(c, count, now()); }
 
 #define STAMP (asked.kind == BINARY ? 8 : 16)
 
@@ -699,10 +706,10 @@ static int report(void) {
     double seconds = (now() - began.time) / 1e9, server = (serverCpu() - began.server) / 1e9;
     double own = (ownCpu() - began.own) / 1e9;
     uint64_t count = asked.mode == HANDSHAKES ? handshakes : messages;
-    printf("{\"seconds\": %.4f, \"count\": %lu, \"server_cpu\": %.6f, \"own_cpu\": %.6f, \"p50_us\": %.2f, \"p99_us\": %.2f, "
+    printf("{\"seconds\": %.4f, \"count\": %lu, \"server_cpu\": %.6f, \"own_cpu\": %.6f, \"p50_us\": %.2f, \"p99_us\": %.2f, \"p999_us\": %.2f, "
            "\"wire_bytes\": %lu, \"zlib_bytes\": %.2f, \"lost\": %lu, \"wrong\": %lu, \"missed\": %lu}\n",
-           seconds, count, server, own, percentile(.5, messages) / 1e3, percentile(.99, messages) / 1e3, wireBytes, zlibSize,
-           lost, wrong, missed);
+           seconds, count, server, own, percentile(.5, messages) / 1e3, percentile(.99, messages) / 1e3,
+           percentile(.999, messages) / 1e3, wireBytes, zlibSize, lost, wrong, missed);
     return lost || wrong || !count ? 5 : 0;
 }
 
@@ -845,6 +852,30 @@ static int fanOut(void) {
     return report();
 }
 
+/* Messages at a fixed rate until a time; `turn` is whose turn it is. */
+static void pace(uint64_t until, int *turn) {
+    uint64_t step = 1000000000u / asked.rate;
+    for (uint64_t due = now(); due < until; due += step) {
+        serve(due, UINT64_MAX, false);
+        struct connection *c = connections + (*turn)++ % asked.connections;
+        if (c->sent + c->queued - c->received >= BEHIND) fail("the server is %d messages behind on a connection", BEHIND);
+        sayDue(c, 1, due);
+    }
+}
+
+static int paced(void) {
+    int turn = 0;
+    openAll(asked.connections);
+    pace(later(asked.warmUp), &turn);
+    begin();
+    pace(later(asked.seconds), &turn);
+    for (uint64_t limit = later(10), left = 1; left && now() < limit; serve(later(0.01), UINT64_MAX, false)) {
+        left = 0;
+        for (int i = 0; i < asked.connections; i++) left += connections[i].sent + connections[i].queued - connections[i].received;
+    }
+    return report();
+}
+
 static void makeRequest(char *to, size_t size, const char *path, const char *protocol) {
     snprintf(to, size,
              "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -886,6 +917,7 @@ int main(int count, char **words) {
         case HANDSHAKES: return shakeHands();
         case HOLD: return hold();
         case FANOUT: return fanOut();
+        case PACED: return paced();
         default: return echo();
     }
 }
