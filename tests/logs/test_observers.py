@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,17 @@ from twisted.python import log as oldLog
 
 from tests.logs.test_lines import jsonOf, logOf, written
 from wsd.logs import LineObserver, observer
+
+
+@contextmanager
+def filesUpTo(size: int) -> Iterator[None]:
+    """No file may grow larger: the kernel refuses it as it refuses when a disk is full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 class TestLevels:
@@ -76,3 +91,22 @@ class TestTheFile:
         log = logOf(observer(LineObserver("text", "/dev/full"), "info"))
         for _ in range(1000):
             log.info("nobody will read this")
+
+    @pytest.mark.parametrize("room", [0, 10], ids=["none", "within a line"])
+    def test_says_how_many_lines_a_full_disk_has_cost(self, room: int, tmp_path: Path) -> None:
+        path = tmp_path / "wsd.log"
+        log = logOf(observer(LineObserver("json", str(path)), "info"))
+        log.info("before")
+        with filesUpTo(path.stat().st_size + room):
+            for _ in range(3):
+                log.info("lost")
+        log.info("after")
+        log.info("later")
+        lines = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+        assert [line["message"] for line in lines] == [
+            "before",
+            "log lines lost before this one: 3; the file could not be written, so check that its disk has room",
+            "after",
+            "later",
+        ]
+        assert (lines[1]["event"], lines[1]["count"]) == ("log.lost", 3)

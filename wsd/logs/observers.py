@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from io import FileIO
+from time import time
 from typing import IO, Protocol, TypeAlias
 
 from twisted.logger import ILogObserver, LogEvent, LogLevel
@@ -37,8 +38,13 @@ class LineObserver:
     """
     Writes each event as a line to a stream, or to a file that can be reopened after logrotate has moved it.
 
-    If the stream goes to the journal, lines have priorities; on a terminal, lines for people have colours.
+    If the stream goes to the journal, lines have priorities; on a terminal, lines for people have colours. If the disk
+    is full, lines are lost; once there is room, the next line is preceded by one that says how many.
     """
+
+    _lost = 0
+    _isTorn = False
+    """Whether the file ends within a line."""
 
     def __init__(self, style: str, path: str | None = None, stream: IO[str] | None = None) -> None:
         self._line: Callable[[LogEvent], str] = jsonLine if style == "json" else textLine
@@ -67,13 +73,38 @@ class LineObserver:
     def __call__(self, event: LogEvent) -> None:
         line = self._line(event)
         if self._file is not None:
-            self._file.write(line.encode())
+            self._append(self._file, line)
             return
         try:
             self._stream.write(line)
         except UnicodeEncodeError:  # The terminal has another encoding.
             self._stream.write(line.encode("ascii", "backslashreplace").decode())
         self._stream.flush()
+
+    def _append(self, file: FileIO, line: str) -> None:
+        before = self._line(_lostLines(self._lost)) if self._lost else ""
+        data = (("\n" if self._isTorn else "") + before + line).encode()
+        try:
+            written = file.write(data)
+        except OSError:
+            self._lost += 1
+            return
+        self._isTorn = written < len(data)
+        self._lost = self._lost + 1 if self._isTorn else 0
+
+
+_LOST = "log lines lost before this one: {count}; the file could not be written, so check that its disk has room"
+
+
+def _lostLines(count: int) -> LogEvent:
+    return {
+        "log_namespace": "wsd",
+        "log_time": time(),
+        "log_level": LogLevel.warn,
+        "log_format": _LOST,
+        "event": "log.lost",
+        "count": count,
+    }
 
 
 def linesTo(style: str, path: str | None = None, stream: IO[str] | None = None) -> EventWriter:

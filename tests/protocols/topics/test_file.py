@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 
 from tests.protocols.topics.backends import InFile, Limits, Topics, started, texts
 from tests.reactor import onReactor
+from wsd.connection import CannotStart
 from wsd.protocols.topics.errors import TopicError
 from wsd.protocols.topics.publication import OVERHEAD, TopicMessage
 
@@ -264,9 +265,12 @@ class TestADiskThatFails:
         assert await topics.newest() == ["1", "2"]
 
     @onReactor
-    async def test_cannot_be_started_on(self, tmp_path: Path) -> None:
-        made = InFile(tmp_path)
-        with pytest.raises((sqlite3.Error, OSError)):
+    @pytest.mark.parametrize("content", [b"not a database" * 100, None], ids=["damaged", "a folder"])
+    async def test_cannot_be_started_on(self, content: bytes | None, tmp_path: Path) -> None:
+        path = tmp_path / "topics.sqlite"
+        path.mkdir() if content is None else path.write_bytes(content)
+        made = InFile(path)
+        with pytest.raises(CannotStart, match=r"its store cannot be opened: (file is not a|unable to open) database"):
             await started(made.backend, made.clock)
 
     def test_that_works_again_at_the_stop_starts_nothing(self, path: Path) -> None:

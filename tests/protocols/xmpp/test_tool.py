@@ -186,6 +186,15 @@ class TestTheStore:
         assert str(path) in told
         assert told.endswith(f"run this as {whoMay(path)}")
 
+    def test_a_damaged_file_is_to_be_replaced(self, wsd: Command, tmp_path: Path) -> None:
+        path = tmp_path / "wsd" / "xmpp.sqlite"
+        wsd("adduser", "bob@localhost", password=b"x")
+        path.write_bytes(bytes(path.stat().st_size))
+        told = wsd.fails("list")
+        assert told == (
+            f"wsd: xmpp: {path}: the store cannot be used: file is not a database; replace it with a good copy"
+        )
+
     if os.geteuid() == 0:  # only root can create files for others
 
         def test_root_creates_it_for_the_daemons_user(self, wsd: Command, tmp_path: Path) -> None:

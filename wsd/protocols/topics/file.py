@@ -19,6 +19,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from wsd.connection import CannotStart
 from wsd.policies.meter import Meter
 from wsd.protocols.topics.backend import Acknowledgement, BackendReceiver, Bounds
 from wsd.protocols.topics.errors import TopicError
@@ -125,8 +126,14 @@ class FileBackend(LocalBackend):
         self._state = State.idle
 
     def start(self, receiver: BackendReceiver) -> Deferred[None]:
-        """Read the journal, and begin to deliver. Fails with what SQLite or the system says."""
-        return Deferred.fromCoroutine(self._start(receiver))
+        """Read the journal, and begin to deliver. Fails with CannotStart if it cannot be read."""
+        return Deferred.fromCoroutine(self._start(receiver)).addErrback(self._unreadable)
+
+    def _unreadable(self, failure: Failure) -> None:
+        failure.trap(sqlite3.Error, OSError)
+        # Without the path that an OSError names: /readyz shows the cause to everyone.
+        reason = getattr(failure.value, "strerror", None) or failure.value
+        raise CannotStart(f"its store cannot be opened: {reason}", self._path) from failure.value
 
     def _load(self, kept: Kept) -> None:
         self._model = RecordedTopics(self._keep, self._bounds, self._now, self._meter)

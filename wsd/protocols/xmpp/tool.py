@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from getpass import getpass
 from pathlib import Path
-from sqlite3 import Error
+from sqlite3 import SQLITE_CORRUPT, SQLITE_NOTADB, Error
 
 from wsd.commands import Commands
 from wsd.config import Config, ConfigError
@@ -64,7 +64,9 @@ def _openStore(path: Path) -> Iterator[SqliteStore]:
 
 
 def _refusal(path: Path, error: Exception) -> ConfigError:
-    return ConfigError(f"xmpp: {path}: the store cannot be used: {error}; run this as {whoMay(path)}")
+    isDamaged = getattr(error.__cause__ or error, "sqlite_errorcode", None) in (SQLITE_CORRUPT, SQLITE_NOTADB)
+    remedy = "replace it with a good copy" if isDamaged else f"run this as {whoMay(path)}"
+    return ConfigError(f"xmpp: {path}: the store cannot be used: {error}; {remedy}")
 
 
 def _configOf(arguments: Namespace) -> Config:
