@@ -251,6 +251,13 @@ class TestThePage:
             assert abs(box["width"] - easel["width"]) < 2 or abs(box["height"] - easel["height"]) < 2
             assert easel["height"] > height / 2
 
+    def test_has_an_edge_in_forced_colours(self, browser: Browser, url: str) -> None:
+        page = browser.new_page(forced_colors="active")
+        page.goto(url)
+        edge = page.locator("#canvas").evaluate("canvas => getComputedStyle(canvas).outlineStyle")
+        page.close()
+        assert edge == "solid"
+
     def test_says_why_it_cannot_connect(self, browser: Browser, tmp_path: Path) -> None:
         (tmp_path / "wsd.toml").write_text('[route."/canvas/*"]\nmax_canvases = 1\n')
         with running(tmp_path, "-c", str(tmp_path / "wsd.toml")) as process:
@@ -260,6 +267,7 @@ class TestThePage:
             page.goto(f"{base}/two")
             state = page.locator("#state")
             expect(state).to_contain_text("503 Service Unavailable: this server keeps at most 1 canvases")
+            expect(state).to_contain_text("Retrying…")
             first.page.close()
             expect(state).to_have_text("Connected")
             page.close()
@@ -466,7 +474,7 @@ class TestSharing:
             expect(dialog.get_by_text("Copied").first).to_be_visible()
             links[label] = painter.page.evaluate("navigator.clipboard.readText()")
         assert list(links.values()) == [url, f"{url}?role=viewer", f"{url}.png"]
-        expect(dialog).to_contain_text("This address works only on this computer.")
+        expect(dialog).to_contain_text("These links work only on this computer.")
         with urllib.request.urlopen(links["Newest picture as PNG"]) as answer:
             image = Image.open(BytesIO(answer.read()))
         assert (image.size, image.getpixel((100, 50))) == ((400, 320), tuple(BLUE))

@@ -106,6 +106,7 @@ class TestJsonTree:
         find.fill("needle")
         expect(detail.get_by_role("status")).to_have_text("1 of 2")
         expect(detail.locator(".found")).to_have_text('deep: "Needle"')
+        expect(detail.get_by_role("button", name="Show")).to_have_count(0)  # what is beside a match is there, too
         find.press("Enter")
         expect(detail.get_by_role("status")).to_have_text("2 of 2")
         expect(detail.locator(".found")).to_have_text("needle: null")

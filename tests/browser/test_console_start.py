@@ -79,6 +79,7 @@ class TestAutomaticReply:
         console.sendText("a")
         expect(console.at("#log .failed .preview")).to_contain_text("Automatic reply switched off after 100 replies")
         expect(console.at("#reply-on")).not_to_be_checked()
+        expect(console.at("#reply-state")).to_be_empty()
         expect(console.at("#reply-note")).to_contain_text("100 of at most 100 replies")
         expect(console.fact("sent")).to_have_text("101")
 
