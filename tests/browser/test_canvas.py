@@ -634,9 +634,10 @@ class TestLooks:
             checkFits(page)
 
     def test_of_the_list(self, browser: Browser, daemon: str, url: str, language: str) -> None:
-        with opened(browser, language, f"http://{daemon}/canvas") as page:
-            page.context.new_page().goto(f"{url}-{'long-name-' * 4}")
-            page.bring_to_front()
+        with opened(browser, language, f"{url}-{'long-name-' * 4}") as painter:
+            expect(painter.locator("#people")).to_be_visible()
+            page = painter.context.new_page()
+            page.goto(f"http://{daemon}/canvas")
             expect(page.locator("#canvases li").first).to_be_visible()
             page.locator("#name").fill("größe")
             page.keyboard.press("Enter")

@@ -168,7 +168,7 @@ class TestWhyItFailed:
         console.dial("ws://127.0.0.1:1/x", "soap")
         line = f"wsd connect --origin http://{daemon} --subprotocol soap ws://127.0.0.1:1/x"
         expect(console.at("#log .failed .preview").last).to_contain_text(line)
-        console.detail("event").get_by_role("button", name="Copy").click()
+        console.at("#log .failed .detail").get_by_role("button", name="Copy").click()
         expect(console.at("#live")).to_have_text("Copied")
         assert console.page.evaluate("navigator.clipboard.readText()") == line
 
