@@ -267,6 +267,8 @@ class TestForcedColours:
         ]:
             console.unfold("reply")
             assert ground(chosen) != ground(other), chosen
+        text = "button => getComputedStyle(button).color"
+        assert console.at("#connect").evaluate(text) != console.at("#close").evaluate(text)
         console.at(".connection:has([aria-selected=true]) .remove").hover()
         assert faint(console.page) == []
         bar = console.at("#buffered").evaluate("bar => getComputedStyle(bar).borderTopStyle")

@@ -162,6 +162,7 @@ class TestWhyItFailed:
         assert red
         colours = console.at("#log .row").evaluate_all("rows => rows.map(row => getComputedStyle(row).color)")
         assert colours[1] == colours[3] != colours[0] == colours[2]
+        expect(console.at("#log .way")).to_have_text(["•Event", "!Event", "•Event", "!Event"])
 
     def testOfAnotherHostIsALineToCopy(self, openConsole: Opener, daemon: str) -> None:
         console = openConsole(permissions=["clipboard-read", "clipboard-write"])
