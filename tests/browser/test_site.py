@@ -272,6 +272,7 @@ class TestTopics:
             })""",
             f"ws://{daemon}/topics/site/one",
         )
+        page.evaluate(ASK)
         expect(page.locator("#topics")).to_contain_text("site/one")
         expect(page.locator("#topics li", has_text="site/one")).to_contain_text("1 subscriber")
         page.get_by_role("link", name="site/one").click()
@@ -305,6 +306,7 @@ class TestStatus:
         page = openPage("/_wsd/status")
         expect(page.locator("#ready")).to_have_text("Ready")
         page.route("**/status.json", lambda route: route.abort())
+        page.evaluate(ASK)
         expect(page.locator("#ready")).to_have_text("No answer from the server")
 
 
