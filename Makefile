@@ -21,7 +21,7 @@ run: $(VENV)/run $(VENV)/fast $(LIBRARIES)  ## serve on PORT (9998), with ARGS="
 	$(VENV)/bin/python -m wsd serve --port $(PORT) $(ARGS)
 
 test: $(VENV)/test $(VENV)/fast tests/node_modules $(LIBRARIES)  ## every test; ARGS="-k name" for some
-	$(VENV)/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-all:  ## every test with each Python there is, and under the asyncio reactor
 	tools/test-all

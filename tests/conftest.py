@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Compiles the tree once: with PYTHONDONTWRITEBYTECODE, each daemon that a test starts would do so again."""
     if not hasattr(config, "workerinput"):
         compileall.compile_dir(Path(__file__).parents[1] / "wsd", quiet=1)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Returns the processes of `-n auto`: two for each processor, as tests with daemons and browsers mostly wait."""
+    return min(8, 2 * len(os.sched_getaffinity(0)))
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""What every page of the daemon has to be: nothing is cut, nothing sticks out, and every control has a name."""
+"""What every page of the daemon has to be: nothing is cut, faint or sticks out, and every control has a name."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ _PROBLEMS = """() => {
     const controls = "button, a[href], input, select, textarea, canvas:not([aria-hidden=true]), [tabindex]";
     for (const each of document.querySelectorAll(controls)) {
         const label = [...each.labels ?? []].map((label) => label.innerText).join("");
-        const name = each.getAttribute("aria-label") ?? (label || each.textContent);
+        const labelled = document.getElementById(each.getAttribute("aria-labelledby"))?.textContent;
+        const name = each.getAttribute("aria-label") ?? labelled ?? (label || each.textContent);
         if (each.checkVisibility() && !name.trim()) found.push(`${each.outerHTML.slice(0, 90)} has no name`);
         if (isShown(each) && each.matches("button, .segments label") && each.scrollWidth > each.clientWidth + 1) {
             found.push(`${each.outerHTML.slice(0, 90)} is cut`);
@@ -52,6 +53,35 @@ _PROBLEMS = """() => {
     }
     return found;
 }"""
+
+_CONTRASTS = """() => {
+    const luminance = ([r, g, b]) => {
+        const [R, G, B] = [r, g, b].map(v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * R + 0.7152 * G + 0.0722 * B;
+    };
+    const rgb = colour => colour.match(/[\\d.]+/g).map(Number);
+    const behind = element => {
+        if (!element) return [255, 255, 255];
+        const [r, g, b, alpha = 1] = rgb(getComputedStyle(element).backgroundColor);
+        if (alpha === 1) return [r, g, b];
+        const ground = behind(element.parentElement);
+        return [r, g, b].map((value, at) => value * alpha + ground[at] * (1 - alpha));
+    };
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const found = [];
+    while (walker.nextNode()) {
+        const element = walker.currentNode.parentElement;
+        const text = walker.currentNode.data.trim();
+        if (!text || !element.checkVisibility() || element.closest("noscript, option")) continue;
+        const pair = [rgb(getComputedStyle(element).color), behind(element)].map(luminance);
+        found.push([(Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05), text]);
+    }
+    return found;
+}"""
+"""The contrast of each text on the page against what lies behind it, by WCAG 2.2 1.4.3: [ratio, text]."""
+
+_CONTRAST = 4.5
+"""The least contrast of level AA."""
 
 _ENGLISH = """() => {
     const found = [];
@@ -70,6 +100,11 @@ def problems(page: Page) -> list[str]:
     """What is wrong with how the page looks now."""
     found: list[str] = page.evaluate(_PROBLEMS)
     return found
+
+
+def faint(page: Page) -> list[str]:
+    """The texts on the page that stand out too little from what lies behind them, with their contrasts."""
+    return [f"{ratio:.2f} {text}" for ratio, text in page.evaluate(_CONTRASTS) if ratio < _CONTRAST]
 
 
 def english(page: Page) -> list[str]:
@@ -102,10 +137,16 @@ def looks(page: Page) -> Iterator[str]:
         yield f"{width} {colours}"
 
 
-def checkFits(page: Page) -> None:
-    """Nothing is cut, sticks out or lacks its name in any look, and a Chinese page is Chinese throughout."""
+def checkLegible(page: Page) -> None:
+    """Nothing is cut, faint, sticks out or lacks its name in any look."""
     for look in looks(page):
-        found = problems(page)
+        found = problems(page) + faint(page)
         assert found == [], f"{look}: {found}"
+
+
+def checkFits(page: Page) -> None:
+    """The page looks right in any look, and a Chinese one is Chinese throughout."""
+    checkLegible(page)
     if page.evaluate("document.documentElement.lang") == "zh-CN":
-        assert english(page) == []
+        found = english(page)
+        assert found == [], found

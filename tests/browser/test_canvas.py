@@ -48,6 +48,12 @@ connection.onmessage = function(e) {
 };
 """
 
+# The list asks the daemon again after a tenth of a second instead of three.
+HURRY = """
+const later = window.setTimeout;
+window.setTimeout = (run, pause) => later(run, Math.min(pause, 100));
+"""
+
 NAMES = count(1)
 BLUE, RED, GREEN = [0x15, 0x59, 0xB7, 255], [0xD9, 0x2D, 0x20, 255], [0x1A, 0x7F, 0x37, 255]
 NOTHING = [0, 0, 0, 0]
@@ -251,6 +257,13 @@ class TestThePage:
             assert abs(box["width"] - easel["width"]) < 2 or abs(box["height"] - easel["height"]) < 2
             assert easel["height"] > height / 2
 
+    def test_has_an_edge_in_forced_colours(self, browser: Browser, url: str) -> None:
+        page = browser.new_page(forced_colors="active")
+        page.goto(url)
+        edge = page.locator("#canvas").evaluate("canvas => getComputedStyle(canvas).outlineStyle")
+        page.close()
+        assert edge == "solid"
+
     def test_says_why_it_cannot_connect(self, browser: Browser, tmp_path: Path) -> None:
         (tmp_path / "wsd.toml").write_text('[route."/canvas/*"]\nmax_canvases = 1\n')
         with running(tmp_path, "-c", str(tmp_path / "wsd.toml")) as process:
@@ -260,6 +273,7 @@ class TestThePage:
             page.goto(f"{base}/two")
             state = page.locator("#state")
             expect(state).to_contain_text("503 Service Unavailable: this server keeps at most 1 canvases")
+            expect(state).to_contain_text("Retrying…")
             first.page.close()
             expect(state).to_have_text("Connected")
             page.close()
@@ -466,7 +480,7 @@ class TestSharing:
             expect(dialog.get_by_text("Copied").first).to_be_visible()
             links[label] = painter.page.evaluate("navigator.clipboard.readText()")
         assert list(links.values()) == [url, f"{url}?role=viewer", f"{url}.png"]
-        expect(dialog).to_contain_text("This address works only on this computer.")
+        expect(dialog).to_contain_text("These links work only on this computer.")
         with urllib.request.urlopen(links["Newest picture as PNG"]) as answer:
             image = Image.open(BytesIO(answer.read()))
         assert (image.size, image.getpixel((100, 50))) == ((400, 320), tuple(BLUE))
@@ -515,6 +529,7 @@ class TestTheList:
     ) -> None:
         painter = tab()
         page = context.new_page()
+        page.add_init_script(HURRY)
         page.goto(f"http://{daemon}/canvas")
         entry = self.at(page, url.rpartition("/")[2])
         expect(entry).to_contain_text("1 watching")
@@ -597,6 +612,7 @@ class TestTheList:
 
     def test_says_that_the_server_does_not_answer_and_goes_on_when_it_does(self, browser: Browser, daemon: str) -> None:
         page = browser.new_page(locale="en-US")
+        page.add_init_script(HURRY)
         page.goto(f"http://{daemon}/canvas")
         expect(page.locator("#unreachable")).to_be_hidden()
         page.route("**/canvas", lambda route: route.abort())
@@ -626,9 +642,10 @@ class TestLooks:
             checkFits(page)
 
     def test_of_the_list(self, browser: Browser, daemon: str, url: str, language: str) -> None:
-        with opened(browser, language, f"http://{daemon}/canvas") as page:
-            page.context.new_page().goto(f"{url}-{'long-name-' * 4}")
-            page.bring_to_front()
+        with opened(browser, language, f"{url}-{'long-name-' * 4}") as painter:
+            expect(painter.locator("#people")).to_be_visible()
+            page = painter.context.new_page()
+            page.goto(f"http://{daemon}/canvas")
             expect(page.locator("#canvases li").first).to_be_visible()
             page.locator("#name").fill("größe")
             page.keyboard.press("Enter")

@@ -188,6 +188,14 @@ class TestBound:
 
 
 class TestScrolling:
+    def testLeavesThePageAsHighAsItWas(self, console: Console) -> None:
+        height = "document.documentElement.scrollHeight"
+        console.connect("/echo?repeat=200")
+        before = console.page.evaluate(height)
+        console.sendText("line")
+        expect(console.at("#log-bound")).to_have_text("203 rows")
+        assert console.page.evaluate(height) == before
+
     def testStaysAtTheNewestUnlessThePersonLooksBack(self, console: Console) -> None:
         console.connect("/echo?repeat=60")
         console.sendText("line")

@@ -106,6 +106,7 @@ class TestJsonTree:
         find.fill("needle")
         expect(detail.get_by_role("status")).to_have_text("1 of 2")
         expect(detail.locator(".found")).to_have_text('deep: "Needle"')
+        expect(detail.get_by_role("button", name="Show")).to_have_count(0)  # what is beside a match is there, too
         find.press("Enter")
         expect(detail.get_by_role("status")).to_have_text("2 of 2")
         expect(detail.locator(".found")).to_have_text("needle: null")
@@ -161,13 +162,14 @@ class TestWhyItFailed:
         assert red
         colours = console.at("#log .row").evaluate_all("rows => rows.map(row => getComputedStyle(row).color)")
         assert colours[1] == colours[3] != colours[0] == colours[2]
+        expect(console.at("#log .way")).to_have_text(["•Event", "!Event", "•Event", "!Event"])
 
     def testOfAnotherHostIsALineToCopy(self, openConsole: Opener, daemon: str) -> None:
         console = openConsole(permissions=["clipboard-read", "clipboard-write"])
         console.dial("ws://127.0.0.1:1/x", "soap")
         line = f"wsd connect --origin http://{daemon} --subprotocol soap ws://127.0.0.1:1/x"
         expect(console.at("#log .failed .preview").last).to_contain_text(line)
-        console.detail("event").get_by_role("button", name="Copy").click()
+        console.at("#log .failed .detail").get_by_role("button", name="Copy").click()
         expect(console.at("#live")).to_have_text("Copied")
         assert console.page.evaluate("navigator.clipboard.readText()") == line
 

@@ -66,8 +66,8 @@ class TestAutomaticReply:
     )
     def testAnswersWhatMatches(self, console: Console, how: str, what: str, matched: str, other: str) -> None:
         self.rule(console, how, what, "reply to <{{message}}>, {{counter}}")
-        # What comes back of a reply may match again. It comes late, so that the rule is off by then.
-        console.connect("/echo?delay=2000")
+        # What comes back of a reply may match again: the delay limits how often, until the rule is off.
+        console.connect("/echo?delay=200")
         console.sendText(other)
         console.sendText(matched)
         expect(console.previews("sent").nth(2)).to_have_text(f"reply to <{matched}>, 3")
@@ -79,6 +79,7 @@ class TestAutomaticReply:
         console.sendText("a")
         expect(console.at("#log .failed .preview")).to_contain_text("Automatic reply switched off after 100 replies")
         expect(console.at("#reply-on")).not_to_be_checked()
+        expect(console.at("#reply-state")).to_be_empty()
         expect(console.at("#reply-note")).to_contain_text("100 of at most 100 replies")
         expect(console.fact("sent")).to_have_text("101")
 

@@ -9,11 +9,14 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import FOREIGN
-from tests.browser.test_console_page import CONTRASTS
+from tests.browser.fits import LANGUAGES, checkFits, faint, opened
 
 PAGES = ("/", "/blob", "/canvas/one", "/soap", "/topics", "/_wsd/status", "/nothing")
 NAMES = ["Console", "Canvas", "Files", "SOAP", "Topics", "Uses", "Status"]
 NAMES_ZH = ["控制台", "画布", "文件", "SOAP", "主题", "示例", "状态"]
+
+# Lists ask the daemon every few seconds, and when their page is shown again.
+ASK = "document.dispatchEvent(new Event('visibilitychange'))"
 
 Opened = Callable[..., Page]
 
@@ -79,10 +82,8 @@ class TestHeader:
             page.wait_for_url(f"**{path}")
             expect(page.locator("[aria-current=page]")).to_have_text(name)
 
-    @pytest.mark.parametrize("path", ["/", "/topics", "/_wsd/status", "/nothing"])
-    def testFitsATelephone(self, openPage: Opened, path: str) -> None:
-        page = openPage(path, viewport={"width": 390, "height": 844})
-        assert page.evaluate("document.documentElement.scrollWidth") == 390
+    def testFitsIntoOneLineOfATelephone(self, openPage: Opened) -> None:
+        page = openPage("/nothing", viewport={"width": 390, "height": 844})
         tops = (
             page.get_by_role("navigation")
             .get_by_role("link")
@@ -107,6 +108,8 @@ class TestHeader:
         ground = "button => getComputedStyle(button).backgroundColor"
         english, chinese = (page.get_by_role("button", name=name) for name in ("English", "简体中文"))
         assert english.evaluate(ground) != chinese.evaluate(ground)
+        english.hover()
+        assert faint(page) == []
 
 
 class TestLanguage:
@@ -158,11 +161,40 @@ class TestTheme:
         page.reload()
         assert self.isDark(page)
 
-    @pytest.mark.parametrize("theme", ["light", "dark"])
-    @pytest.mark.parametrize("path", ["/", "/topics", "/_wsd/status", "/nothing"])
-    def testHasEnoughContrast(self, openPage: Opened, path: str, theme: str) -> None:
-        page = openPage(path, color_scheme=theme)
-        assert [text for ratio, text in page.evaluate(CONTRASTS) if ratio < 4.5] == []
+
+@pytest.mark.parametrize("language", LANGUAGES)
+class TestLooks:
+    """In every width and every kind of colours."""
+
+    def testFit(self, browser: Browser, daemon: str, language: str) -> None:
+        with opened(browser, language, f"http://{daemon}/") as page:
+            for path, ready in (("/", "#routes li"), ("/_wsd/status", "#rows tr"), ("/nothing", "h1"), ("/echo", "h1")):
+                page.goto(f"http://{daemon}{path}")
+                expect(page.locator(f"{ready}:visible").first).to_be_visible()
+                expect(page.get_by_role("navigation").get_by_role("link").first).to_be_visible()
+                checkFits(page)
+
+    def testOfTheListOfTopicsFit(self, browser: Browser, daemon: str, language: str) -> None:
+        name = "a-long-name-of-a-topic" * 8
+        with opened(browser, language, f"http://{daemon}/topics") as page:
+            page.evaluate(
+                """url => new Promise(resolve => { (window.kept = new WebSocket(url)).onopen = resolve; })""",
+                f"ws://{daemon}/topics/{name}",
+            )
+            page.locator("#name").fill("a//b")
+            page.locator("#open [type=submit]").click()
+            expect(page.locator("#name-wrong")).to_be_visible()
+            page.evaluate(ASK)
+            expect(page.locator("#topics li", has_text=name)).to_be_visible()
+            checkFits(page)
+
+    def testOfADaemonThatIsNotReadyOrDoesNotAnswerFit(self, browser: Browser, daemon: str, language: str) -> None:
+        with opened(browser, language, f"http://{daemon}/_wsd/status") as page:
+            expect(page.locator("#rows tr").first).to_be_visible()
+            page.route("**/status.json", lambda route: route.fulfill(json={**route.fetch().json(), "ready": False}))
+            page.evaluate(ASK)
+            expect(page.locator("#ready.bad")).to_be_visible()
+            checkFits(page)
 
 
 class TestHomePage:
@@ -240,6 +272,7 @@ class TestTopics:
             })""",
             f"ws://{daemon}/topics/site/one",
         )
+        page.evaluate(ASK)
         expect(page.locator("#topics")).to_contain_text("site/one")
         expect(page.locator("#topics li", has_text="site/one")).to_contain_text("1 subscriber")
         page.get_by_role("link", name="site/one").click()
@@ -273,6 +306,7 @@ class TestStatus:
         page = openPage("/_wsd/status")
         expect(page.locator("#ready")).to_have_text("Ready")
         page.route("**/status.json", lambda route: route.abort())
+        page.evaluate(ASK)
         expect(page.locator("#ready")).to_have_text("No answer from the server")
 
 

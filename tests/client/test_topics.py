@@ -246,7 +246,7 @@ class TestATokenOfTheClient:
 
         async with peers(server, 1, route="guarded", token=newToken) as (peer,):
             await peer.subscribe("secret")
-            await soon(lambda: len(given) == 4)
+            await soon(lambda: len(given) == 3)
             assert (peer.closed, peer.errors, peer.opened) == ([], [], 1)
 
     @onReactor

@@ -144,6 +144,10 @@ def web_socket_transfer_data(request):
 }
 
 
+BRIEF = "drain = 1\n"
+"""Handlers that never return are not waited for."""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("handlers")
@@ -155,7 +159,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def daemon(folder: Path) -> Iterator[RunningDaemon]:
-    with runningDaemon("-w", str(folder)) as daemon:
+    with runningDaemon("-w", str(folder), config=BRIEF) as daemon:
         yield daemon
 
 
@@ -375,7 +379,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
     page = (ROOT / "docs" / "handlers.md").read_text()
     for code, name in re.findall(r'```python\n("""handlers/(.*?)""".*?)```', page, re.DOTALL):
         (folder / name).write_text(code)
-    with runningDaemon("-w", str(folder)) as daemon:
+    with runningDaemon("-w", str(folder), config=BRIEF) as daemon:
         yield daemon
 
 

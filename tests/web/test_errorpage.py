@@ -126,7 +126,8 @@ class TestPage:
         english, chinese = page(ask(served(), "/x", BROWSER)), page(ask(served(), "/x", *CHINESE_BROWSER))
         assert '<html lang="en">' in english
         assert '<html lang="zh-CN">' in chinese
-        ids = re.compile("ID <code>[0-9a-f]{10}</code>")
+        ids = re.compile("(Request|请求) ID <code>[0-9a-f]{10}</code>")
+        assert len(ids.findall(english)) == 2
         assert ids.sub("", english.replace('<html lang="en">', '<html lang="zh-CN">')) == ids.sub("", chinese)
         assert CHINESE[404].happened in english
         assert links(english, "zh-CN") == [("/", "返回首页")]

@@ -26,7 +26,7 @@ class Inflating(Protocol):
     eof: bool
     """Whether the end of a block with the BFINAL bit was reached (RFC 1951 3.2.3)."""
     unused_data: bytes
-    """What came after that block."""
+    """The bytes after that block."""
 
     def decompress(self, data: bytes | memoryview, most: int, /) -> bytes:
         """Returns at most `most` inflated bytes. The rest of `data` is kept."""

@@ -39,8 +39,7 @@ _PAGE = Template("""\
   <header id="site-header"></header>
   <main class="page error">
     <p class="status" lang="en">$status $phrase</p>
-$english$chinese    <p class="quiet">ID <code>$id</code></p>
-  </main>
+$english$chinese  </main>
 </body>
 </html>
 """)
@@ -60,7 +59,8 @@ _SECTION = Template("""\
       <h1>$happened</h1>
       <p>$remedy</p>
       <p class="links">$links</p>
-      <p class="quiet">$label <q lang="en">$sentence</q></p>
+      <p class="quiet">$label<q lang="en">$sentence</q></p>
+      <p class="quiet">$idLabel <code>$id</code></p>
     </section>
 """)
 
@@ -110,21 +110,22 @@ def _page(refused: Refused, head: Head, peer: Peer | None, hasConsole: bool, req
         lang="zh-CN" if prefersChinese(head) else "en",
         status=refused.status,
         phrase=escape(refused.phrase),
-        id=requestId,
         style=_STYLE,
-        english=_section("en", english, linksEn, "The server says:", refused.sentence),
-        chinese=_section("zh-CN", chinese, linksZh, "服务器的说明：", refused.sentence),
+        english=_section("en", english, linksEn, ("The server says: ", "Request ID"), refused.sentence, requestId),
+        chinese=_section("zh-CN", chinese, linksZh, ("服务器的说明：", "请求 ID"), refused.sentence, requestId),
     )
 
 
-def _section(lang: str, words: ErrorWords, links: str, label: str, sentence: str) -> str:
+def _section(lang: str, words: ErrorWords, links: str, labels: tuple[str, str], sentence: str, requestId: str) -> str:
     return _SECTION.substitute(
         lang=lang,
         happened=escape(words.happened),
         remedy=escape(words.remedy),
         links=links,
-        label=label,
+        label=labels[0],
         sentence=escape(sentence),
+        idLabel=labels[1],
+        id=requestId,
     )
 
 

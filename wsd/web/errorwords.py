@@ -19,7 +19,7 @@ ENGLISH: Mapping[int, ErrorWords] = {
     ),
     401: ErrorWords("You need to log in", "Reload the page and enter your name and password."),
     403: ErrorWords(
-        "You may not open this", "The server does not allow it from here. Ask its administrator for access."
+        "You do not have access to this", "The server does not allow it from here. Ask its administrator for access."
     ),
     404: ErrorWords("There is nothing at this address", "Check the spelling, or see what this server offers."),
     405: ErrorWords(
@@ -40,7 +40,10 @@ ENGLISH: Mapping[int, ErrorWords] = {
     500: ErrorWords(
         "Something went wrong on the server", "Try again later. The administrator can find the cause in the log."
     ),
-    501: ErrorWords("The server cannot do this", "It does not support this kind of request."),
+    501: ErrorWords(
+        "The server cannot do this",
+        "It does not support this kind of request, or lacks a library that is needed for it.",
+    ),
     503: ErrorWords("The server is not available right now", "Wait a moment, then try again."),
 }
 
@@ -57,7 +60,7 @@ CHINESE: Mapping[int, ErrorWords] = {
     429: ErrorWords("请求过于频繁", "请稍等片刻再试。"),
     431: ErrorWords("请求头过大", "请清除本站的 Cookie，或使用较短的地址。"),
     500: ErrorWords("服务器出错了", "请稍后再试。管理员可以在日志中找到原因。"),
-    501: ErrorWords("服务器不支持此操作", "服务器不支持这种类型的请求。"),
+    501: ErrorWords("服务器不支持此操作", "服务器不支持这种类型的请求，或缺少所需的库。"),
     503: ErrorWords("服务器暂时不可用", "请稍等片刻再试。"),
 }
 

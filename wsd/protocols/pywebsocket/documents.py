@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from io import BytesIO
 from os.path import isfile, join, realpath, relpath
@@ -64,7 +65,7 @@ class DocumentRoot(Resource):
         return answer
 
     def render_GET(self, request: Any) -> int | bytes:
-        """Answer with a file, or with the index or the listing of a folder."""
+        """Answer with a file, or with the index or the listing of a folder. Raises `Refused` (403, 404)."""
         names = _names(request)
         path = self._find(names, request)
         if path.isdir():
@@ -73,8 +74,10 @@ class DocumentRoot(Resource):
             indices = (path.child(name) for name in _INDEX)
             index = next((file for file in indices if file.isfile() and self._isInside(file.path)), None)
             if index is None:
+                _checkReadable(path.path)
                 return self._listing(path, request)
             path = index
+        _checkReadable(path.path)
         answer: int | bytes = File(path.path, "application/octet-stream").render(request)
         return answer
 
@@ -119,6 +122,11 @@ class DocumentRoot(Resource):
                     return depth
                 raise Refused(404, f"there is no program {names[depth - 1]!r}")
         return 0
+
+
+def _checkReadable(path: str) -> None:
+    if not os.access(path, os.R_OK):
+        raise Refused(403, "the daemon has no permission to read this")
 
 
 def _isPlain(names: list[str]) -> bool:

@@ -8,7 +8,7 @@ import {Chosen} from "./chosen.js";
 import {template, TEMPLATES} from "./envelopes.js";
 import {History} from "./history.js";
 import {Keeper} from "./keep.js";
-import {say, Wrong} from "./language.js";
+import {joined, say, Wrong} from "./language.js";
 import {Pad} from "./pad.js";
 import {walkTabs} from "./tabs.js";
 import {fill, tidy, variablesIn} from "./variables.js";
@@ -172,8 +172,8 @@ export class Composer {
     try {
       const variables = kind === "hex" ? [] : variablesIn(value);
       const size = formatSize(measure(value));
-      const filling = variables.length ? ` ${say("fillsIn", {variables: variables.join(" ")})}` : "";
-      note.textContent = say(key, {size}) + filling;
+      const filling = variables.length ? say("fillsIn", {variables: variables.join(" ")}) : "";
+      note.textContent = joined(say(key, {size}), filling);
     } catch (error) {
       if (!(error instanceof Wrong)) throw error;
       wrong = error;

@@ -71,6 +71,7 @@ export class ConnectionPanel {
     element("close").textContent = say(waiting ? "stopTrying" : "close");
     element("template").hidden = wire.state !== WebSocket.OPEN || wire.socket.protocol !== TOPICS;
     element("reply-on").checked = form["reply-on"];
+    element("reply-state").textContent = form["reply-on"] ? say("on") : "";
     element("reply-note").textContent = say("replyNote", {count: replies.count, limit: REPLIES, variable: "{{message}}"});
     element("countdown").hidden = !waiting;
     if (!waiting) return;

@@ -48,7 +48,7 @@ export class Facts {
 
   #buffered(amount) {
     const bar = element("buffered");
-    // Full is the most that was waiting since the last time nothing was.
+    // The bar is full at the highest amount since the buffer was last empty.
     this.#peak = amount ? Math.max(this.#peak, amount) : BAR;
     bar.max = this.#peak;
     bar.value = amount;

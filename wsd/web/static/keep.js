@@ -1,4 +1,4 @@
-// Files that are kept: the chosen one goes up by blob.wsd.v1, on a connection of its own that goes on by itself.
+// Uploads the chosen file by blob.wsd.v1, on a connection of its own that resumes automatically.
 
 import {formatSize} from "./bytes.js";
 import {checkUrl} from "./checks.js";

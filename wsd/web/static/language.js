@@ -30,6 +30,11 @@ export function say(key, values = {}) {
   return words[language()][key].replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
 }
 
+/** Two sentences, one behind the other. Chinese punctuation needs no space behind it. */
+export function joined(first, second) {
+  return /[。，：；]$/.test(first) ? first + second : `${first} ${second}`.trimEnd();
+}
+
 /** Whether there are words of that key. */
 export function has(key) {
   return key in words[language()];

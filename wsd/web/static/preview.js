@@ -3,7 +3,7 @@
 import {formatSize, hexLine} from "./bytes.js";
 import {partsOf, readEnvelope} from "./envelopes.js";
 import {bytesOf} from "./ledger.js";
-import {has, say} from "./language.js";
+import {has, joined, say} from "./language.js";
 import {make} from "./make.js";
 import {PICTURE_BYTES, picture} from "./picture.js";
 
@@ -29,11 +29,11 @@ export function sentence({key, values}) {
     filled.protocol ||= say("none");
     filled.extensions ||= say("none");
   }
-  if (filled.command) return `${say(key, filled)} ${filled.command}`;
+  if (filled.command) return joined(say(key, filled), filled.command);
   if (filled.seconds === undefined || !key.startsWith("eventClosed")) return say(key, filled);
   filled.sentSize = formatSize(filled.sentBytes);
   filled.receivedSize = formatSize(filled.receivedBytes);
-  return `${say(key, filled)} ${say("sums", filled)}`;
+  return joined(say(key, filled), say("sums", filled));
 }
 
 /** The beginning of a text on one line; line breaks are shown as ↵. */

@@ -7,6 +7,7 @@ import {make} from "./make.js";
 import {isFailure, showPreview} from "./preview.js";
 
 const ARROWS = {sent: "↑", received: "↓", event: "•"};
+const FAILURE = "!"; // also told by its colour, which forced colours take away
 
 function clock(time) {
   const date = new Date(time);
@@ -21,7 +22,7 @@ export class Row {
     this.row = row;
     this.actions = actions;
     this.element = make("li", `entry ${row.direction}`);
-    if (row.direction === "event" && isFailure(row)) this.element.classList.add("failed");
+    if (this.#isFailure) this.element.classList.add("failed");
     this.button = make("button", "row");
     this.button.type = "button";
     this.button.tabIndex = -1;
@@ -30,13 +31,17 @@ export class Row {
     this.draw();
   }
 
+  get #isFailure() {
+    return this.row.direction === "event" && isFailure(this.row);
+  }
+
   /** Draws the line, and what is open, in the current language. */
   draw() {
     const {row, button} = this;
     const time = make("time", "", clock(row.time));
     time.dateTime = new Date(row.time).toISOString();
     const way = make("span", "way");
-    const arrow = make("span", "", ARROWS[row.direction]);
+    const arrow = make("span", "", this.#isFailure ? FAILURE : ARROWS[row.direction]);
     arrow.setAttribute("aria-hidden", "true");
     way.append(arrow, make("span", "unseen", say(row.direction)));
     const preview = make("bdi", "preview");

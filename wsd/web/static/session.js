@@ -43,9 +43,9 @@ export class Session extends EventTarget {
     }
   }
 
-  /** Adds an event {key, values} to the log. */
+  /** Adds an event {key, values} to the log. One with a line for the terminal is open, unless it comes at each attempt. */
   tell(event) {
-    this.#add({direction: "event", ...event});
+    this.#add({direction: "event", opened: Boolean(event.values?.command) && !this.form.again, ...event});
   }
 
   /** Switches the automatic replies, and counts them from 0 again. */

@@ -129,7 +129,7 @@ export class Tree {
     if (!count) return;
     let node = this.root;
     for (const step of this.#paths[this.#at]) {
-      if (node.children.length <= step) node.grow(step + 1);
+      if (node.children.length <= step) node.grow(AT_ONCE * Math.ceil((step + 1) / AT_ONCE));
       node.reveal();
       node = node.children[step];
     }

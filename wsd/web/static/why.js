@@ -9,7 +9,7 @@ addWords({
   en: {
     "why.refused": "The server refused the connection with {status} {phrase}: {sentence}",
     "why.ended": "The server ended the connection: {cause}.",
-    "why.unreachable": "No server answers at {host}. Check that it is running, and the host and port.",
+    "why.unreachable": "No server answers at {host}. Check that it is running and that the host and port are right.",
     "why.elsewhere": "The browser does not say why. In a terminal, this command does:",
     "why.ping_timeout": "a ping was not answered in time", "why.closing_timeout": "the closing handshake took too long",
     "why.stalled": "the browser stopped reading", "why.overrun": "too much data was waiting to be read",

@@ -15,7 +15,7 @@ export const WORDS = {
     done: "Stored. The SHA-256 is verified.", canceled: "Canceled. Nothing was stored.", failed: "Not stored. {why}",
     pause: "Pause", resume: "Resume", cancel: "Cancel", again: "Try again", dismiss: "Dismiss", copyLink: "Copy link", copied: "Copied",
     cannotCopy: "Copy it manually", remove: "Delete", keep: "Keep", progressOf: "Progress of {name}",
-    ask: "Delete “{name}”?", askMore: "Its link stops working. This cannot be undone.", removed: "“{name}” was deleted.",
+    ask: "Delete “{name}”?", askMore: "Its link will stop working. This cannot be undone.", removed: "“{name}” was deleted.",
     seconds: "{number} s", minutes: "{number} min",
     "error.lost": "The connection was lost.", "error.unreadable": "The file can no longer be read. Was it moved or changed?",
     "error.too_large": "The file is larger than the limit of {most}.",

@@ -1,6 +1,6 @@
 // The page of a canvas: what is painted here goes out part by part, and what others paint is shown.
 
-import {addWords, say} from "/_wsd/language.js";
+import {addWords, joined, say} from "/_wsd/language.js";
 import {rememberVisit} from "./visits.js";
 import {History} from "./edits.js";
 import {listen} from "./input.js";
@@ -32,7 +32,7 @@ const link = new Link({
     if (state === "opening") painting.opening();
     if (state === "opening" && texts.has("state")) return; // what failed before is shown until it works again
     element("state").className = `state ${state}`;
-    tell("state", () => why ? say(why.key, why.values) : say(state, {reason}));
+    tell("state", () => why ? joined(say(why.key, why.values), say("retrying")) : say(state, {reason}));
   },
   frame(line, pixels) {
     painting.show(line, pixels);

@@ -14,7 +14,9 @@ export function prepareShare(canPng) {
   for (const [id, url] of [["link-paint", own], ["link-watch", watch], ["link-png", png]]) element(id).value = url.href;
   element("png").hidden = !canPng;
   element("no-png").hidden = canPng;
-  element("local").hidden = !["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+  const isLocal = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+  element("local").hidden = !isLocal;
+  element("everyone").hidden = isLocal;
 }
 
 /** Lets the buttons of the window copy. A page that is not from this machine or https: has no clipboard. */

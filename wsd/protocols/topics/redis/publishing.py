@@ -70,9 +70,9 @@ class RedisPublishing:
         self._now = now
         self._isReady = False
         self._waiting: deque[_Publish] = deque()
-        """What came while Redis was away."""
+        """Publishes that wait for Redis to come back."""
         self._gathered: list[_Publish] = []
-        """What came while Redis was answering."""
+        """Publishes that wait for the answer to an earlier call."""
         self._underWay = 0
         """Calls that are not answered yet."""
 
