@@ -68,7 +68,8 @@ export function drawSource(place, name, page) {
 
 async function fill(content, name, page) {
   const files = page.source ?? [`${name}.js`];
-  const texts = await Promise.all(files.map((file) => sourceOf(`/uses/${name}/${file}`)));
+  const pathOf = (file) => (file.includes("/") ? `/uses/${file}` : `/uses/${name}/${file}`);
+  const texts = await Promise.all(files.map((file) => sourceOf(pathOf(file))));
   const parts = [];
   for (const text of texts) {
     for (const [lesson, code] of lessonsOf(text)) {
