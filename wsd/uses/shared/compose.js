@@ -7,6 +7,8 @@ addWords({en: {"compose.failed": "Not sent: {reason}"}, zh: {"compose.failed": "
 
 /** `send(text)` may return a promise. Nothing is sent while the field is empty, unless `hasMore()`. */
 export function sendText(form, field, send, hasMore = () => false) {
+  let hasFailed = false;
+
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const written = field.value;
@@ -17,7 +19,10 @@ export function sendText(form, field, send, hasMore = () => false) {
     field.value = "";
     try {
       await send(written.trim());
+      if (hasFailed) tell(null);
+      hasFailed = false;
     } catch (error) {
+      hasFailed = true;
       field.value ||= written;
       tell("compose.failed", {reason: error.message});
     }
