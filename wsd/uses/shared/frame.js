@@ -112,7 +112,7 @@ async function begin() {
     document.querySelector("#frame h1").textContent = page.title[language()];
     document.querySelector("#frame .do").textContent = page.do[language()];
     document.title = `${page.title[language()]} - wsd`;
-    drawSource(document.getElementById("made"), name, page);
+    drawSource(document.getElementById("made"), name, page, server);
   };
   draw();
   document.addEventListener("language", draw);
