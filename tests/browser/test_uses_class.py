@@ -56,7 +56,6 @@ def come(windows: Windows, teacher: Page, name: str, locale: str = "zh-CN") -> P
     expect(teacher).to_have_url(re.compile(r"\?class=[0-9a-f]{16}$"))
     pupil = windows.open(teacher.url[teacher.url.index("/uses") :], locale)
     pupil.locator("#name").fill(name)
-    pupil.locator("#rename button").click()
     expect(person(teacher, name)).to_be_visible()
     return pupil
 
@@ -116,7 +115,6 @@ class TestClass:
         pupil.keyboard.press("Enter")
         expect(teacher.locator("#messages li")).to_contain_text(["老师好"])
         teacher.locator("#name").fill("Ms Li")
-        press(teacher, "Rename")
         teacher.locator("#message").fill("Hello all")
         teacher.keyboard.press("Enter")
         expect(pupil.locator("#messages li").last).to_contain_text("Hello all")

@@ -119,6 +119,8 @@ def testWorksFromAFolderOfYourOwn(browser: Browser, server: UsesServer, tmp_path
         WORKS[name](page)
         page.locator("#made summary").first.click()
         expect(page.locator("#made pre").first).to_be_visible()
+        commands = COPYING[1].strip().replace("scores", name).replace("http://localhost:9998", server.base)
+        assert page.locator("#commands").inner_text().strip() == commands, "the page shows those of docs/uses.md"
     finally:
         context.close()
         static.terminate()

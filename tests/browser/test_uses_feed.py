@@ -112,7 +112,7 @@ class TestAPost:
         (tmp_path / "notes.png").write_text("not a picture")
         page = windows.open("/uses/feed")
         page.locator("#file").set_input_files(tmp_path / "notes.png")
-        expect(page.locator("#progress")).to_have_text("This browser cannot show notes.png as a picture.")
+        expect(page.locator("#wrong")).to_have_text("This browser cannot show notes.png as a picture.")
 
     def testShowsMarkupAsText(self, windows: Windows) -> None:
         ann, bob = named(windows, "<b>Ann</b>"), named(windows, "Bob")

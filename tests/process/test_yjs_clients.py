@@ -1,10 +1,11 @@
-"""Documents by clients that nobody here wrote: npm's y-websocket and Yjs; the daemon is killed midway."""
+"""Documents by clients that nobody here wrote: npm's y-websocket, and pycrdt-websocket; the daemon is killed midway."""
 
 from __future__ import annotations
 
 import json
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,10 @@ from pycrdt.websocket.websocket import HttpxWebsocket
 
 from tests.daemon import PATIENCE, ROOT, RunningDaemon, runningDaemon
 
-SCRIPT = ROOT / "tests/process/yjs.mjs"
+JAVASCRIPT = ("node", str(ROOT / "tests/process/yjs.mjs"))
+"""npm's y-websocket."""
+PYTHON = (sys.executable, "-m", "tests.process.yjs_client")
+"""pycrdt-websocket."""
 
 EXAMPLE = """
 import * as Y from "yjs";
@@ -55,10 +59,10 @@ class YjsServer:
 
 
 class Editor:
-    """A y-websocket client in a process of its own."""
+    """A client in a process of its own."""
 
-    def __init__(self, server: YjsServer, name: str, seed: int) -> None:
-        command = ["node", str(SCRIPT), server.url, name, str(seed)]
+    def __init__(self, server: YjsServer, name: str, seed: int, client: tuple[str, ...]) -> None:
+        command = [*client, server.url, name, str(seed)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
     def begin(self, command: str) -> None:
@@ -92,8 +96,8 @@ def server(tmp_path: Path) -> Iterator[YjsServer]:
 def editor(server: YjsServer) -> Iterator[Callable[..., Editor]]:
     with ExitStack() as stack:
 
-        def begin(seed: int, name: str = "room") -> Editor:
-            editor = Editor(server, name, seed)
+        def begin(seed: int, name: str = "room", client: tuple[str, ...] = JAVASCRIPT) -> Editor:
+            editor = Editor(server, name, seed, client)
             stack.callback(editor.process.communicate)
             stack.callback(editor.process.kill)
             return editor
@@ -109,9 +113,8 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def editAtOnce(server: YjsServer, editor: Callable[..., Editor], edits: int) -> None:
+def editAtOnce(server: YjsServer, ann: Editor, bob: Editor, newcomer: Callable[[], Editor], edits: int) -> None:
     """Two people edit at once, one is offline for a while, and the daemon is killed midway: equal documents."""
-    ann, bob = editor(1), editor(2)
     for each in (ann, bob):
         each.do("synced")
     for each in (ann, bob):
@@ -136,18 +139,22 @@ def editAtOnce(server: YjsServer, editor: Callable[..., Editor], edits: int) -> 
         each.process.kill()
     server.kill()
     server.start()
-    newcomer = editor(3)
-    newcomer.do("synced")
-    assert newcomer.text == text
+    late = newcomer()
+    late.do("synced")
+    assert late.text == text
 
 
-def test_two_edit_at_once(server: YjsServer, editor: Callable[..., Editor]) -> None:
-    editAtOnce(server, editor, 2000)
-
-
-@pytest.mark.soak
-def test_two_make_10_000_edits_each(server: YjsServer, editor: Callable[..., Editor]) -> None:
-    editAtOnce(server, editor, 10_000)
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(JAVASCRIPT, JAVASCRIPT), (PYTHON, JAVASCRIPT), (PYTHON, PYTHON)],
+    ids=["y-websocket", "pycrdt-websocket with y-websocket", "pycrdt-websocket"],
+)
+@pytest.mark.parametrize("edits", [1000, pytest.param(10_000, marks=pytest.mark.soak)])
+def test_two_edit_at_once(
+    server: YjsServer, editor: Callable[..., Editor], one: tuple[str, ...], other: tuple[str, ...], edits: int
+) -> None:
+    ann, bob = editor(1, client=one), editor(2, client=other)
+    editAtOnce(server, ann, bob, lambda: editor(3, client=one), edits)
 
 
 def test_each_sees_who_is_there_and_who_goes(editor: Callable[..., Editor]) -> None:

@@ -77,7 +77,7 @@ class TestEachPage:
     def test_every_lesson_in_its_source_is_explained_once(self, name: str) -> None:
         words, found = self.words(name), []
         for file in words.get("source", [f"{name}.js"]):
-            text = (FOLDER / name / file).read_text("utf-8")
+            text = sourceOf(name, file).read_text("utf-8")
             begun = re.findall(r"^\s*(?://|#) lesson: (\S+)$", text, re.MULTILINE)
             assert begun, f"{file} teaches nothing"
             assert len(re.findall(r"^\s*(?://|#) end of lesson$", text, re.MULTILINE)) == len(begun)
@@ -100,9 +100,8 @@ class TestEachPage:
     @staticmethod
     def lessons(name: str) -> dict[str, str]:
         """The lines of the page's sources that are shown, by lesson."""
-        folder = FOLDER / name
-        files = json.loads((folder / "page.json").read_text("utf-8")).get("source", [f"{name}.js"])
-        text = "".join((folder / file).read_text("utf-8") for file in files)
+        files = json.loads((FOLDER / name / "page.json").read_text("utf-8")).get("source", [f"{name}.js"])
+        text = "".join(sourceOf(name, file).read_text("utf-8") for file in files)
         parts = re.findall(
             r"^ *(?://|#) lesson: (\S+)\n(.*?)^ *(?://|#) end of lesson$", text, re.MULTILINE | re.DOTALL
         )
@@ -113,16 +112,65 @@ class TestEachPage:
         assert len(words["en"]) <= 112
         assert len(words["zh"]) <= 56
 
-    def test_asks_no_other_host(self, name: str) -> None:
-        for file in (FOLDER / name).iterdir():
-            if file.suffix in (".html", ".css", ".js"):
-                # The name of SVG elements is no host that is asked.
-                other = re.findall(r"https?://(?!localhost|www\.w3\.org/2000/svg)[^\s\"'`]+", file.read_text("utf-8"))
-                assert not other, f"{file.name} names {other}"
+    def test_is_made_of_about_150_lines_of_its_own(self, name: str) -> None:
+        files = [file for file in (FOLDER / name).glob("*.js") if file.name != "words.js"]
+        code = [line for file in files for line in file.read_text("utf-8").splitlines() if not isComment(line)]
+        assert len(code) <= MOST.get(name, 172)
+        assert max(map(len, code)) <= 120
 
-    def test_its_modules_are_short(self, name: str) -> None:
-        for file in (FOLDER / name).glob("*.js"):
-            assert len(file.read_text("utf-8").splitlines()) <= 165, file.name
+
+MOST = {"call": 205, "class": 190}
+"""Lines of the pages that do the most: a call between browsers has two ends, and a class has six things on one page."""
+
+
+DOCUMENTATION = (FOLDER.parents[1] / "docs" / "uses.md").read_text("utf-8")
+
+
+def pagesThatUse(file: Path) -> set[str]:
+    """The pages that import a shared module themselves."""
+    line = f'from "/uses/shared/{file.name}"'
+    return {name for name in PAGES for each in (FOLDER / name).glob("*.js") if line in each.read_text("utf-8")}
+
+
+def sourceOf(name: str, file: str) -> Path:
+    """A file that a page names as its source: one of its own, or `shared/list.js`."""
+    return FOLDER / file if "/" in file else FOLDER / name / file
+
+
+def isComment(line: str) -> bool:
+    """Whether a line of JavaScript is a comment, or empty."""
+    return line.strip() == "" or line.strip().startswith(("//", "/**", "*"))
+
+
+@pytest.mark.parametrize("file", sorted((FOLDER / "shared").glob("*.js")), ids=lambda file: file.name)
+class TestEachSharedModule:
+    def test_says_first_what_it_is_for(self, file: Path) -> None:
+        assert re.match(r'// [\w"]', file.read_text("utf-8"))
+
+    def test_is_short(self, file: Path) -> None:
+        lines = file.read_text("utf-8").splitlines()
+        assert len(lines) <= 300
+        assert max(map(len, lines)) <= 120
+
+    def test_is_served_and_used(self, file: Path) -> None:
+        assert ask(f"/uses/shared/{file.name}")[0] == 200
+        others = [each for each in FOLDER.glob("*/*.js") if each != file and each.parent.name not in ("lib", "bundle")]
+        assert any(f'/{file.name}"' in each.read_text("utf-8") for each in others) or file.name == "frame.js"
+
+    def test_is_in_the_table_of_the_documentation_with_the_pages_that_use_it(self, file: Path) -> None:
+        rows = re.findall(r"^\| (`\w+\.js`.*) \| .* \| (.*) \|$", DOCUMENTATION, re.MULTILINE)
+        (pages,) = [pages for names, pages in rows if f"`{file.name}`" in names]
+        if pages not in ("all", "most"):
+            assert set(pages.split(", ")) >= pagesThatUse(file)
+
+
+@pytest.mark.parametrize("folder", [*PAGES, "shared", "list"])
+def test_no_other_host_is_named(folder: str) -> None:
+    for file in (FOLDER / folder).iterdir():
+        if file.suffix in (".html", ".css", ".js"):
+            # The name of SVG elements is no host that is asked.
+            other = re.findall(r"https?://(?!localhost|www\.w3\.org/2000/svg)[^\s\"'`]+", file.read_text("utf-8"))
+            assert not other, f"{file.name} names {other}"
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,27 @@
 // A video call: the topic of the room says who is there and carries what the browsers say to find each other.
 
-import {Topics} from "/_wsd/wsd-topics.js";
 import {say} from "/_wsd/language.js";
+import {Topics} from "/_wsd/wsd-topics.js";
 import {at, followTopics} from "/uses/shared/frame.js";
+import {openDevices, openScreen} from "/uses/shared/media.js";
+import {iceServersAt, Peer} from "/uses/shared/peer.js";
+import {followName, nameOf, person, randomId} from "/uses/shared/person.js";
+import {presence} from "/uses/shared/presence.js";
 import {tell} from "/uses/shared/wrong.js";
 import {beginChat} from "./chat.js";
-import {openDevices, openScreen} from "./media.js";
-import {loadIceServers, Peer} from "./peer.js";
-import {drawControls, drawPresent, drawTile, removeTile} from "./tiles.js";
+import {drawControls, drawTile, removeTile} from "./tiles.js";
 import "./words.js";
 
 const AGAIN = 3_000; // ms until we try again to be present, after a connection that the server still holds
+const AT_FIRST = {isMuted: false, isDark: false, isSharing: false};
 const element = (id) => document.getElementById(id);
-const number = () => String(Math.floor(Math.random() * 1e9));
 
-const room = new URLSearchParams(location.search).get("room")?.match(/^[\w-]{1,40}$/)?.[0] ?? number();
+const room = new URLSearchParams(location.search).get("room")?.match(/^[\w-]{1,40}$/)?.[0] ?? randomId().slice(0, 10);
 history.replaceState(null, "", `?room=${room}`);
 
-const me = {id: number(), name: "", isMuted: false, isDark: false, isSharing: false};
-const present = new Map(); // member to the state of whoever is present
+const me = person();
+const own = {id: randomId(), ...AT_FIRST}; // what the others know of us, beside our name
+const present = new Map(); // whoever is in the call, by member: their `state` is like ours
 const peers = new Map(); // id to the connection with that person
 let media = null; // what we send: {stream}, or null while we are not in the call
 let iceServers = [];
@@ -29,52 +32,47 @@ const topics = new Topics(at("/uses/call/topics/"));
 topics.subscribe(room, {
   history: 50,
   onmessage: beginChat(topics, room, me),
-  onmembers(members) {
-    present.clear();
-    for (const {member, state} of members) present.set(member, state);
-    meet();
-    for (const peer of peers.values()) peer.repeatOffer();
-  },
-  onpresence({change, member, state}) {
-    if (change === "leave") present.delete(member);
-    else present.set(member, state);
+  ...presence(present, ({change, state}) => {
     meet();
     if (change === "join") welcome(state.id);
-  },
+    else if (!change) for (const peer of peers.values()) peer.repeatOffer(); // we are connected again
+  }),
 });
 // end of lesson
 
 /** Whoever is in the call already connects with the one who joins: of two people, exactly one sees the other join. */
 function welcome(id) {
-  const isIn = media !== null && [...present.values()].some((state) => state.id === me.id);
-  if (!isIn || id === me.id) return;
+  const isIn = media !== null && [...present.values()].some(({state}) => state.id === own.id);
+  if (!isIn || id === own.id) return;
   if (peers.has(id)) peers.get(id).goOn();
   else connect(id).begin();
 }
 
 /** Draws who is there. Whoever is absent while the picture still moves has lost the server alone. */
 function meet() {
-  const others = new Map([...present.values()].filter(({id}) => id !== me.id).map((state) => [state.id, state]));
+  const others = new Map([...present.values()].map(({state}) => [state.id, state]));
+  others.delete(own.id);
   for (const [id, state] of others) if (peers.has(id)) drawTile({...state, peer: peers.get(id)});
   for (const [id, peer] of peers) if (!others.has(id) && !peer.isConnected) part(id);
-  drawPresent([...others.values()].map(({name}) => name));
+  const names = [...others.values()].map(({name}) => name).join(", ");
+  element("present").textContent = names ? say("there", {names}) : say("alone");
 }
 
 function connect(id) {
   const send = (signal) => sendSignal(id, signal);
-  const peer = new Peer({iceServers, isPolite: me.id < id, stream: media.stream, send, onchange: meet});
+  const peer = new Peer({iceServers, isPolite: own.id < id, stream: media.stream, send, onchange: meet});
   peers.set(id, peer);
   return peer;
 }
 
 // lesson: signalling
 function sendSignal(id, signal) {
-  const member = [...present].find(([, state]) => state.id === id)?.[0];
+  const member = [...present].find(([, {state}]) => state.id === id)?.[0];
   if (member) topics.direct(room, member, signal).catch(() => {}); // goOn repeats a signal that is lost
 }
 
 topics.addEventListener("direct", ({detail: {from, payload}}) => {
-  const id = present.get(from)?.id;
+  const id = present.get(from)?.state.id;
   if (payload.isGone) part(id);
   else if (media && id) (peers.get(id) ?? connect(id)).take(payload);
   meet();
@@ -88,17 +86,22 @@ function part(id) {
 }
 
 async function join() {
-  me.name = element("name").value.trim() || say("guest", {number: me.id.slice(-3)});
-  media = await openDevices();
-  me.isDark = !media.stream.getVideoTracks().length;
+  tell(null);
+  media = await openDevices(tell);
+  own.isDark = !media.stream.getVideoTracks().length;
   draw();
   try {
-    iceServers = await loadIceServers();
-    await topics.enter(room, me);
+    iceServers = await iceServersAt(at("/uses/call/ice.json"));
+    await enter();
   } catch (error) {
     if (error.code === "too_many") tell("full");
     leave();
   }
+}
+
+/** We are present, or something of ours has changed. */
+function enter() {
+  return topics.enter(room, {...own, name: nameOf(me)});
 }
 
 function leave() {
@@ -107,21 +110,26 @@ function leave() {
   for (const id of [...peers.keys()]) part(id);
   media?.close();
   media = null;
-  Object.assign(me, {isMuted: false, isDark: false, isSharing: false});
-  removeTile(me.id);
+  Object.assign(own, AT_FIRST);
+  removeTile(own.id);
   draw();
 }
 
-/** Something of ours has changed: the others see it by our state. */
 function change(values) {
-  Object.assign(me, values);
-  topics.enter(room, me).catch(() => {});
+  Object.assign(own, values);
+  enter().catch(() => {});
   draw();
 }
 
 function draw() {
-  if (media) drawTile({...me, stream: media.stream, isMe: true});
-  drawControls(me, media !== null);
+  if (media) drawTile({...own, name: nameOf(me), stream: media.stream, isMe: true});
+  drawControls(own, media !== null);
+}
+
+/** Shows a screen in place of the camera, or the camera again. */
+function show(video, isSharing) {
+  for (const peer of peers.values()) peer.setVideo(video, media.stream);
+  change({isSharing});
 }
 
 async function shareScreen() {
@@ -129,34 +137,30 @@ async function shareScreen() {
   if (!screen || !media) return;
   media.show(screen);
   screen.addEventListener("ended", stopScreen); // by the browser's own button
-  for (const peer of peers.values()) peer.setVideo(screen, media.stream);
-  change({isSharing: true});
+  show(screen, true);
 }
 
 function stopScreen() {
-  if (!media) return;
-  const camera = media.showCamera();
-  for (const peer of peers.values()) peer.setVideo(camera, media.stream);
-  change({isSharing: false});
+  if (media) show(media.showCamera(), false);
 }
 
 element("join").addEventListener("submit", (event) => (event.preventDefault(), join()));
 element("leave").addEventListener("click", leave);
-element("screen").addEventListener("click", () => (me.isSharing ? stopScreen() : shareScreen()));
+element("screen").addEventListener("click", () => (own.isSharing ? stopScreen() : shareScreen()));
 element("mute").addEventListener("click", () => {
-  media.setAudible(me.isMuted);
-  change({isMuted: !me.isMuted});
+  media.setAudible(own.isMuted);
+  change({isMuted: !own.isMuted});
 });
 element("camera").addEventListener("click", () => {
-  media.setVisible(me.isDark);
-  change({isDark: !me.isDark});
+  media.setVisible(own.isDark);
+  change({isDark: !own.isDark});
 });
 
 // After a reconnection to a full room the server may still hold our last connection.
 topics.addEventListener("error", ({detail}) => {
   if (detail.code === "too_many" && media) setTimeout(() => media && change({}), AGAIN);
 });
-element("name").value = say("guest", {number: me.id.slice(-3)});
 document.addEventListener("language", () => (draw(), meet()));
+followName(me, draw);
 followTopics(topics);
-drawPresent([]);
+meet();

@@ -1,4 +1,4 @@
-// Draws the call: a tile for each person, the buttons, and what is wrong.
+// Draws the call: a tile for each person, and the buttons.
 
 import {create} from "/_wsd/element.js";
 import {say} from "/_wsd/language.js";
@@ -49,9 +49,4 @@ export function drawControls({isMuted, isDark, isSharing}, isIn) {
     element(id).textContent = say(words[Number(isOn)]);
     element(id).setAttribute("aria-pressed", String(isOn));
   }
-}
-
-/** Says who is in the call, to whoever is not. */
-export function drawPresent(names) {
-  element("present").textContent = names.length ? say("there", {names: names.join(", ")}) : say("alone");
 }

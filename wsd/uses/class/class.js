@@ -1,20 +1,22 @@
 // A class: slides, a whiteboard, chat, raised hands and a poll. A token says who may do what, and the server checks it.
 
-import {Topics} from "/_wsd/wsd-topics.js";
 import {say} from "/_wsd/language.js";
+import {Topics} from "/_wsd/wsd-topics.js";
+import {Chat} from "/uses/shared/chat.js";
 import {at, followTopics} from "/uses/shared/frame.js";
-import {kept} from "/uses/shared/kept.js";
+import {followName, person, randomId} from "/uses/shared/person.js";
+import {Poll} from "/uses/shared/poll.js";
+import {presence} from "/uses/shared/presence.js";
+import {Slides} from "/uses/shared/slides.js";
+import {throttled} from "/uses/shared/throttle.js";
 import {Board} from "./board.js";
-import {Chat} from "./chat.js";
-import {People} from "./people.js";
-import {Poll} from "./poll.js";
-import {Slides} from "./slides.js";
+import {headOf, People} from "./people.js";
 import "./words.js";
 
+const RENAMED = 300; // ms between two names that are published while one is typed
 const element = (id) => document.getElementById(id);
 
-const digits = Array.from(crypto.getRandomValues(new Uint8Array(20)), (byte) => byte.toString(16).padStart(2, "0"));
-const mine = kept({secret: digits.join(""), name: ""}); // the secret says who we are
+const mine = person({secret: randomId()}); // the secret says who we are
 
 /** A token of the class, or with {pen: user} one that lets a pupil paint for a while. */
 async function askToken(more = {}) {
@@ -40,7 +42,7 @@ const topics = new Topics(at("/uses/class/topics/"), {token: async () => (await 
 topics.subscribe(`${room}/lesson`, {
   last: true,
   onmessage: ({key, payload}) => {
-    if (key === "slide") slides.turn(payload);
+    if (key === "slide") slides.turn(payload.at);
     else if (key === "deck") slides.use(payload);
     else if (key === "poll") poll.show(payload);
   },
@@ -67,15 +69,6 @@ listen("chat", (user, message, position) => chat.take(user, message, position));
 listen("hand", (user, hand) => people.raise(user, hand));
 listen("vote", (user, vote) => poll.count(user, vote));
 
-topics.subscribe(`${room}/people`, {
-  onmembers: (members) => people.are(members),
-  onpresence: (event) => people.change(event),
-});
-
-function enter() {
-  return topics.enter(`${room}/people`, {name: mine.name});
-}
-
 /** The teacher gives the pen: a token that lets this pupil paint, sent to that pupil alone. */
 // lesson: pen
 async function givePen(user, member) {
@@ -85,6 +78,10 @@ async function givePen(user, member) {
 
 topics.addEventListener("direct", ({detail}) => board.takePen(detail.payload.pen, detail.payload.seconds));
 // end of lesson
+
+function enter() {
+  return topics.enter(`${room}/people`, {name: mine.name.trim()});
+}
 
 function showProblem(error) {
   element("problem").textContent = error.message;
@@ -96,28 +93,22 @@ function drawRole() {
   element("role").textContent = say(isTeacher ? "youTeach" : "youLearn");
 }
 
-const slides = new Slides(isTeacher, teach);
-const poll = new Poll(isTeacher, me.user, teach, publish);
-const chat = new Chat(room, me.user, (text, key) => publish("chat", {text, name: mine.name}, {key}));
-const people = new People({
-  room,
-  user: me.user,
-  raise: (isUp, user) => publish("hand", {isUp}, {user}),
-  givePen,
-});
+const turn = (slide) => teach("slide", {at: slide});
+const slides = new Slides({mayTurn: isTeacher, sample: () => say("sample"), turn, use: (deck) => teach("deck", deck)});
+const ask = (asked) => teach("poll", asked);
+const poll = new Poll({isAsker: isTeacher, user: me.user, ask, vote: (vote) => publish("vote", vote)});
+const send = (text, key) => publish("chat", {text, name: mine.name.trim()}, {key});
+const chat = new Chat({user: me.user, send, headOf: (message) => headOf(message, room)});
+const raise = (isUp, user) => publish("hand", {isUp}, {user});
+const people = new People({room, user: me.user, raise, givePen});
 const board = new Board({room, isTeacher, askToken});
 
 document.body.classList.toggle("teaches", isTeacher);
 history.replaceState(null, "", `?class=${room}`);
-element("name").value = mine.name;
-element("rename").addEventListener("submit", (event) => {
-  event.preventDefault();
-  mine.name = element("name").value.trim();
-  enter();
-});
+topics.subscribe(`${room}/people`, presence(people.present, () => people.draw()));
 followTopics(topics);
+followName(mine, throttled(enter, RENAMED));
 drawRole();
 document.addEventListener("language", drawRole);
 enter();
-board.connect();
 document.body.dataset.ready = "";

@@ -6,9 +6,10 @@ import {
   Compartment, EditorView, keymap, lineNumbers, minimalSetup, placeholder, yCollab, yUndoManagerKeymap,
 } from "/uses/lib/codemirror.js";
 import {WebsocketProvider, Y} from "/uses/lib/yjs.js";
+import {colorOf} from "/uses/shared/avatar.js";
+import {cursors, cursorTheme} from "/uses/shared/cursors.js";
 import {at, showConnection, socketAt} from "/uses/shared/frame.js";
-import {kept} from "/uses/shared/kept.js";
-import {COLORS, colorOf, cursors, cursorTheme} from "./cursors.js";
+import {followName, nameOf, person, titleOf} from "/uses/shared/person.js";
 import "./words.js";
 
 const element = (id) => document.getElementById(id);
@@ -58,14 +59,11 @@ const view = new EditorView({
 
 // -- who is here ----------------------------------------------------------------------------------------------------
 
-const me = kept({name: "", number: Math.floor(Math.random() * 900) + 100});
+const me = person();
 
 // lesson: people
 function introduce() {
-  provider.awareness.setLocalStateField("user", {
-    name: me.name.trim() || say("guest", {number: me.number}),
-    color: doc.clientID % COLORS.length,
-  });
+  provider.awareness.setLocalStateField("user", {name: nameOf(me)});
 }
 
 function peopleHere() {
@@ -77,8 +75,8 @@ provider.awareness.on("change", drawPeople);
 
 function drawPeople() {
   element("people").replaceChildren(...peopleHere().map(([client, {user}]) => {
-    const title = client === doc.clientID ? say("you", {name: user.name}) : user.name;
-    return create("li", {className: `color-${colorOf(user)}`, textContent: title});
+    const title = titleOf(String(user.name), client === doc.clientID);
+    return create("li", {className: `color-${colorOf(String(client))}`, textContent: title});
   }));
 }
 
@@ -148,11 +146,7 @@ function draw() {
   drawState();
 }
 
-element("name").value = me.name;
-element("name").addEventListener("input", () => {
-  me.name = element("name").value;
-  introduce();
-});
+followName(me, introduce);
 element("new").addEventListener("click", () => {
   location.search = new URLSearchParams({doc: Math.random().toString(36).slice(2, 8)});
 });

@@ -2,12 +2,15 @@
 
 import {create} from "/_wsd/element.js";
 import {say} from "/_wsd/language.js";
-import {upload} from "/_wsd/wsd-blob.js";
 import {Topics} from "/_wsd/wsd-topics.js";
+import {avatarOf} from "/uses/shared/avatar.js";
+import {sendText} from "/uses/shared/compose.js";
 import {at, followTopics} from "/uses/shared/frame.js";
-import {beginCompose} from "./compose.js";
-import {me} from "./me.js";
-import {colorOf, Timeline} from "./timeline.js";
+import {buttonOf, drawList} from "/uses/shared/list.js";
+import {followName, nameOf, person, randomId, titleOf} from "/uses/shared/person.js";
+import {PictureField} from "/uses/shared/picture.js";
+import {tell} from "/uses/shared/wrong.js";
+import {Timeline} from "./timeline.js";
 import "./words.js";
 
 const RECENT = 50; // posts of a person that a newcomer gets
@@ -15,50 +18,48 @@ const MONTH = 30 * 24 * 3600; // seconds for which likes and people are kept
 const PERSON = /^[\w-]{1,40}$/; // what a person may be called in the name of a topic
 const element = (id) => document.getElementById(id);
 
+const me = person({unfollowed: []});
 const people = new Map(); // the names of those who have posted, by person
 const followed = new Map(); // the subscriptions to their posts
-const unfollowed = new Set(me.unfollowed);
 
 const topics = new Topics(at("/uses/feed/topics/"));
-const timeline = new Timeline(element("timeline"), like);
-followTopics(topics);
+const timeline = new Timeline({me: me.id, onlike: like});
+const pictureField = new PictureField(element("compose"));
 
 // lesson: follow
-function follow(person) {
-  if (followed.has(person)) return;
-  followed.set(person, topics.subscribe(`feed/posts/${person}`, {
+function follow(author) {
+  if (followed.has(author)) return;
+  followed.set(author, topics.subscribe(`feed/posts/${author}`, {
     history: RECENT,
-    onmessage: ({payload}) => timeline.add(person, payload),
+    onmessage: ({payload}) => timeline.add(author, payload),
   }));
 }
 
-function unfollow(person) {
-  followed.get(person).close();
-  followed.delete(person);
-  timeline.remove(person);
+function unfollow(author) {
+  followed.get(author).close();
+  followed.delete(author);
+  timeline.remove(author);
 }
 // end of lesson
 
 // lesson: people
 topics.subscribe("feed/people", {
   last: true,
-  onmessage: ({key: person = "", payload: name}) => {
-    if (typeof name !== "string" || !PERSON.test(person)) return;
-    people.set(person, name);
-    if (!unfollowed.has(person)) follow(person);
+  onmessage: ({key: author = "", payload: name}) => {
+    if (typeof name !== "string" || !PERSON.test(author)) return;
+    people.set(author, name);
+    if (!me.unfollowed.includes(author)) follow(author);
     drawPeople();
   },
 });
 // end of lesson
 
 // lesson: post
-async function post({name, text, file, picture}, onprogress) {
-  if (file) {
-    const {url} = await upload(at("/blob"), file, {onprogress});
-    picture = {...picture, url};
-  }
+async function post(text) {
+  const picture = await pictureField.upload();
+  const name = nameOf(me);
   await topics.publish("feed/people", name, {key: me.id, ttl: MONTH, echo: true});
-  const content = {id: crypto.getRandomValues(new Uint32Array(2)).join("-"), name, text, picture, at: Date.now()};
+  const content = {id: randomId(), name, text, picture, at: Date.now()};
   await topics.publish(`feed/posts/${me.id}`, content, {echo: true});
 }
 // end of lesson
@@ -70,50 +71,50 @@ topics.subscribe("feed/likes/+", {
   ongap: () => timeline.forgetLikes(), // all last values follow
 });
 
-async function like({author, id}, isLiked) {
-  timeline.like(id, me.id, isLiked);
-  await topics.publish(`feed/likes/${author}`, isLiked || null, {key: `${id} ${me.id}`, ttl: MONTH, echo: true});
+function publishLike({author, id}, isLiked) {
+  return topics.publish(`feed/likes/${author}`, isLiked || null, {key: `${id} ${me.id}`, ttl: MONTH, echo: true});
 }
 // end of lesson
 
+function like(post, isLiked) {
+  timeline.like(post.id, me.id, isLiked);
+  publishLike(post, isLiked).catch((error) => {
+    timeline.like(post.id, me.id, !isLiked);
+    tell("notLiked", {reason: error.message});
+  });
+}
+
+async function submit(text) {
+  tell("posting", {}, "quiet");
+  await post(text);
+  tell(null);
+}
+
 function drawPeople() {
-  element("nobody").hidden = people.size > 0;
   const sorted = [...people].sort(([, one], [, other]) => one.localeCompare(other));
-  const focused = document.activeElement?.dataset.person;
-  element("people").replaceChildren(...sorted.map(([person, name]) => personOf(person, name)));
-  if (focused) element("people").querySelector(`[data-person="${CSS.escape(focused)}"]`)?.focus();
+  drawList(element("people"), sorted.map(([author, name]) => rowOf(author, name)));
+  element("nobody").hidden = people.size > 0;
 }
 
-function personOf(person, name) {
-  const title = person === me.id ? say("you", {name}) : name;
-  const badge = create("span", {className: `badge color-${colorOf(person)}`, textContent: [...name][0]});
-  badge.setAttribute("aria-hidden", "true");
-  const item = create("li", {}, badge, create("span", {className: "name", textContent: title}));
-  if (person === me.id) return item;
-  const key = followed.has(person) ? "unfollow" : "follow";
-  const button = create("button", {type: "button", textContent: say(key)});
-  button.dataset.person = person;
-  button.setAttribute("aria-label", say(`${key}Person`, {name}));
-  button.addEventListener("click", () => turn(person));
-  item.append(button);
-  return item;
+function rowOf(author, name) {
+  const isMe = author === me.id;
+  const row = create("li", {}, avatarOf(author, name),
+    create("span", {className: "name", textContent: titleOf(name, isMe)}));
+  const key = followed.has(author) ? "unfollow" : "follow";
+  if (!isMe) row.append(buttonOf(author, say(key), () => turn(author), say(`${key}Person`, {name})));
+  return row;
 }
 
-function turn(person) {
-  if (followed.has(person)) {
-    unfollow(person);
-    unfollowed.add(person);
-  } else {
-    unfollowed.delete(person);
-    follow(person);
-  }
-  me.unfollowed = [...unfollowed];
+function turn(author) {
+  const isFollowed = followed.has(author);
+  me.unfollowed = isFollowed ? [...me.unfollowed, author] : me.unfollowed.filter((each) => each !== author);
+  if (isFollowed) unfollow(author);
+  else follow(author);
   drawPeople();
 }
 
 follow(me.id);
-beginCompose(post);
-document.addEventListener("language", () => {
-  drawPeople();
-  timeline.draw();
-});
+followName(me, () => {});
+followTopics(topics);
+sendText(element("compose"), element("text"), submit, () => pictureField.isFilled);
+document.addEventListener("language", drawPeople);

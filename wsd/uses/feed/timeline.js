@@ -1,28 +1,28 @@
 // The posts of a timeline, the newest first.
 
 import {create} from "/_wsd/element.js";
-import {formatNumber, language, say} from "/_wsd/language.js";
-import {at} from "/uses/shared/frame.js";
-import {me} from "./me.js";
+import {formatNumber, say} from "/_wsd/language.js";
+import {avatarOf} from "/uses/shared/avatar.js";
+import {imageOf} from "/uses/shared/picture.js";
+import {ReadingPlace} from "/uses/shared/place.js";
+import {drawAgo} from "/uses/shared/time.js";
 
 const element = (id) => document.getElementById(id);
 
-/** A colour for a person, one of eight. */
-export function colorOf(person) {
-  return [...person].reduce((sum, letter) => (sum * 31 + letter.codePointAt()) % 1024, 0) % 8;
-}
-
 export class Timeline {
+  #list = element("timeline");
   #posts = new Map(); // by id: {post, card}
   #likes = new Map(); // by id of a post: the people who like it
-  #newer = 0; // posts that have come above what is being read
+  #place;
+  #options;
 
-  constructor(list, onlike) {
-    this.list = list;
-    this.onlike = onlike;
-    element("newer").addEventListener("click", () => this.#showNewer());
-    addEventListener("scroll", () => this.#count(0), {passive: true});
-    setInterval(() => this.#drawTimes(), 30_000);
+  /** Options: `me`, our id, and `onlike(post, isLiked)`, which is called when we like a post, or do not any more. */
+  constructor(options) {
+    this.#options = options;
+    const newerOf = (count) => say("newer", {count: formatNumber(count)});
+    this.#place = new ReadingPlace(this.#list, element("timeline-title"), element("newer"), newerOf);
+    document.addEventListener("language", () => this.draw());
+    setInterval(() => this.draw(), 30_000);
   }
 
   /** A post has come, or come again. Others may have sent anything. */
@@ -30,28 +30,16 @@ export class Timeline {
     const isPost = ["id", "name", "text"].every((key) => typeof payload?.[key] === "string");
     if (!isPost || this.#posts.has(payload.id)) return;
     const post = {...payload, author, at: Math.min(Number(payload.at) || 0, Date.now())};
-    const card = this.#cardOf(post);
+    const {me, onlike} = this.#options;
+    const card = cardOf(post, () => onlike(post, !this.#likersOf(post.id).has(me)));
     this.#posts.set(post.id, {post, card});
-    const next = [...this.list.children].find((each) => Number(each.dataset.at) <= post.at);
-    const isAbove = this.#keepPlace(() => this.list.insertBefore(card, next ?? null), card);
-    if (isAbove && author !== me.id) this.#count(1);
+    this.#drawCard({post, card});
+    const next = [...this.#list.children].find((each) => Number(each.dataset.at) <= post.at);
+    this.#place.insert(card, next ?? null, author !== me);
     element("empty").hidden = true;
   }
 
-  /** Changes the list, and leaves what is being read where it is. Returns whether the new card is above it. */
-  #keepPlace(change, card) {
-    // lesson: place
-    const read = [...this.list.children].find((each) => each.getBoundingClientRect().bottom > 0);
-    const isAtTop = this.list.getBoundingClientRect().top >= 0;
-    const before = read?.getBoundingClientRect().top;
-    change();
-    if (isAtTop || !read) return false;
-    scrollBy({top: read.getBoundingClientRect().top - before, behavior: "instant"});
-    // end of lesson
-    return card.getBoundingClientRect().bottom <= 0;
-  }
-
-  /** Forget the posts of a person. */
+  /** Removes the posts of a person. */
   remove(author) {
     for (const [id, {post, card}] of this.#posts) {
       if (post.author !== author) continue;
@@ -63,91 +51,43 @@ export class Timeline {
 
   /** A person likes a post, or does not any more. */
   like(id, person, isLiked) {
-    const people = this.#likes.get(id) ?? new Set();
-    this.#likes.set(id, people);
-    if (isLiked) people.add(person);
-    else people.delete(person);
-    if (this.#posts.has(id)) this.#drawLikes(this.#posts.get(id));
+    if (isLiked) this.#likersOf(id).add(person);
+    else this.#likersOf(id).delete(person);
+    if (this.#posts.has(id)) this.#drawCard(this.#posts.get(id));
   }
 
   forgetLikes() {
     this.#likes.clear();
-    for (const each of this.#posts.values()) this.#drawLikes(each);
+    this.draw();
   }
 
-  /** Draw again what depends on the language. */
+  /** Draws again what changes with time and language. */
   draw() {
-    this.#count(0);
-    this.#drawTimes();
-    for (const each of this.#posts.values()) this.#drawLikes(each);
+    for (const each of this.#posts.values()) this.#drawCard(each);
   }
 
-  #count(more) {
-    const isAtTop = this.list.getBoundingClientRect().top >= 0;
-    this.#newer = isAtTop ? 0 : this.#newer + more;
-    element("newer").hidden = this.#newer === 0;
-    element("newer").textContent = say("newer", {count: formatNumber(this.#newer)});
+  #likersOf(id) {
+    if (!this.#likes.has(id)) this.#likes.set(id, new Set());
+    return this.#likes.get(id);
   }
 
-  #showNewer() {
-    element("timeline-title").scrollIntoView({block: "start"});
-    element("timeline-title").focus({preventScroll: true});
-    this.#count(0);
-  }
-
-  #cardOf(post) {
-    const badge = create("span", {className: `badge color-${colorOf(post.author)}`, textContent: [...post.name][0] ?? ""});
-    badge.setAttribute("aria-hidden", "true");
-    const head = create("div", {className: "head"},
-      badge, create("strong", {className: "name", textContent: post.name}), create("time", {className: "quiet"}));
-    const text = create("p", {className: "text typed", lang: "", textContent: post.text});
-    const heart = create("button", {type: "button", className: "like"});
-    heart.addEventListener("click", () => this.#pressed(post));
-    const card = create("li", {className: "panel post"}, head, text,
-      ...pictureOf(post.picture), create("div", {className: "foot"}, heart));
-    card.dataset.at = post.at;
-    this.#drawLikes({post, card});
-    drawTime(card);
-    return card;
-  }
-
-  #pressed(post) {
-    const isLiked = this.#likes.get(post.id)?.has(me.id) ?? false;
-    this.onlike(post, !isLiked).catch((error) => {
-      this.like(post.id, me.id, isLiked);
-      element("progress").textContent = say("notLiked", {reason: error.message});
-    });
-  }
-
-  #drawLikes({post, card}) {
-    const people = this.#likes.get(post.id) ?? new Set();
+  #drawCard({post, card}) {
+    const people = this.#likersOf(post.id);
     const heart = card.querySelector(".like");
     heart.textContent = people.size ? say("likes", {count: formatNumber(people.size)}) : say("like");
-    heart.setAttribute("aria-pressed", String(people.has(me.id)));
-  }
-
-  #drawTimes() {
-    for (const {card} of this.#posts.values()) drawTime(card);
+    heart.setAttribute("aria-pressed", String(people.has(this.#options.me)));
+    drawAgo(card.querySelector("time"), post.at);
   }
 }
 
-/** The picture of a post, in its place. Only files of this server's are shown. */
-function pictureOf(picture) {
-  if (!/^\/blob\/[0-9a-f]+$/.test(picture?.url)) return [];
-  const [width, height] = [Number(picture.width) || 1, Number(picture.height) || 1];
-  const image = create("img", {width, height, loading: "lazy", alt: String(picture.alt ?? "")});
-  image.crossOrigin = "anonymous"; // so that /blob knows whose page asks, if the page comes from another server
-  image.src = at(picture.url);
-  return [image];
-}
-
-function drawTime(card) {
-  const time = card.querySelector("time");
-  const then = new Date(Number(card.dataset.at));
-  const minutes = Math.floor((Date.now() - then) / 60_000);
-  const [value, unit] = minutes < 1 ? [0, "second"] : minutes < 60 ? [minutes, "minute"]
-    : minutes < 1440 ? [Math.floor(minutes / 60), "hour"] : [Math.floor(minutes / 1440), "day"];
-  time.textContent = new Intl.RelativeTimeFormat(language(), {numeric: "auto"}).format(-value, unit);
-  time.dateTime = then.toISOString();
-  time.title = new Intl.DateTimeFormat(language(), {dateStyle: "medium", timeStyle: "short"}).format(then);
+function cardOf({author, name, text, picture, at}, onlike) {
+  const head = create("div", {className: "head"}, avatarOf(author, name),
+    create("strong", {className: "name", textContent: name}), create("time", {className: "quiet"}));
+  const heart = create("button", {type: "button", className: "like"});
+  heart.addEventListener("click", onlike);
+  const card = create("li", {className: "panel post"}, head,
+    create("p", {className: "text typed", lang: "", textContent: text}),
+    imageOf(picture) ?? "", create("div", {className: "foot"}, heart));
+  card.dataset.at = at;
+  return card;
 }

@@ -2,66 +2,49 @@
 
 import {create} from "/_wsd/element.js";
 import {formatNumber, say} from "/_wsd/language.js";
+import {clockOf} from "/uses/shared/time.js";
 import {colourOf} from "./field.js";
 
 const element = (id) => document.getElementById(id);
 
-/** Everything around the field. */
-export class Scores {
-  own = null; // our id
-  names = new Map(); // by id
-  #people = [];
-  #left = "";
-  #corrections = 0;
+/** The names of all players, by id. */
+export const names = new Map();
+let first = ""; // the name of the one who wins, as it is now
+let corrections = 0;
 
-  constructor() {
-    document.addEventListener("language", () => {
-      this.#left = "";
-      this.show(this.#people);
-      if (this.#corrections) this.#tellCorrections();
-    });
-  }
+/** Shows people, [id, name, score, ping], which come every second. A robot has no name. */
+export function showPeople(people, own) {
+  const sorted = people.toSorted(([, , one], [, , other]) => other - one);
+  names.clear();
+  for (const [id, name] of sorted) names.set(id, name || say("robot"));
+  element("people").replaceChildren(...sorted.map((person) => rowOf(person, own)));
+  element("watching").textContent = names.has(own) ? "" : say("watching", {number: people.length});
+  const [id, , score] = sorted[0] ?? [];
+  first = score ? names.get(id) : "";
+}
 
-  /** People are [id, name, score, ping]; a robot has no name. */
-  show(people) {
-    this.#people = people.toSorted((one, other) => other[2] - one[2]);
-    this.names = new Map(people.map(([id, name]) => [id, name || say("robot")]));
-    element("people").replaceChildren(...this.#people.map((each) => this.#row(each)));
-    const isWatching = !people.some(([id]) => id === this.own);
-    element("watching").textContent = isWatching ? say("watching", {number: people.length}) : "";
-  }
+function rowOf([id, , score, ping], own) {
+  const isOwn = id === own;
+  const dot = create("span", {className: "dot"});
+  dot.style.background = colourOf(id);
+  const name = create("span", {className: "name", textContent: names.get(id)});
+  return create("tr", {className: isOwn ? "own" : ""},
+    create("th", {scope: "row"}, dot, name, isOwn ? create("small", {textContent: ` ${say("own")}`}) : ""),
+    create("td", {textContent: formatNumber(score)}),
+    create("td", {textContent: ping === null ? "–" : `${formatNumber(ping)} ms`}));
+}
 
-  #row([id, , score, ping]) {
-    const dot = create("span", {className: "dot"});
-    dot.style.background = colourOf(id);
-    const name = this.names.get(id);
-    return create("tr", {className: id === this.own ? "own" : ""},
-      create("th", {scope: "row"}, dot, create("span", {className: "name", textContent: name}),
-        ...(id === this.own ? [create("small", {textContent: ` ${say("own")}`})] : [])),
-      create("td", {textContent: formatNumber(score)}),
-      create("td", {textContent: ping === null ? "–" : `${formatNumber(ping)} ms`}));
-  }
+/** Shows the seconds until the end of the round; below 0 in the pause after it. */
+export function showTime(seconds) {
+  element("left").textContent = clockOf(Math.max(0, Math.ceil(seconds)));
+  const over = element("over");
+  over.hidden = seconds > 0;
+  const result = first ? say("wins", {name: first}) : say("draw");
+  if (over.textContent !== result) over.textContent = result;
+}
 
-  /** Seconds until the end of the round; below 0 in the pause after it. */
-  showTime(seconds) {
-    const whole = Math.max(0, Math.ceil(seconds));
-    const text = `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
-    const isOver = seconds <= 0;
-    if (this.#left === text && isOver === !element("over").hidden) return;
-    this.#left = text;
-    element("left").textContent = text;
-    element("over").hidden = !isOver;
-    const [first] = this.#people;
-    if (isOver && first) element("over").textContent = say(first[2] ? "wins" : "draw", {name: this.names.get(first[0])});
-  }
-
-  /** The server did not accept a move. */
-  corrected() {
-    this.#corrections += 1;
-    this.#tellCorrections();
-  }
-
-  #tellCorrections() {
-    element("corrections").textContent = say("corrected", {number: formatNumber(this.#corrections)});
-  }
+/** The server has not accepted a move. */
+export function addCorrection() {
+  corrections += 1;
+  element("corrections").textContent = say("corrected", {number: formatNumber(corrections)});
 }

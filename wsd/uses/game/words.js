@@ -5,8 +5,8 @@ import {addWords} from "/_wsd/language.js";
 addWords({
   en: {
     field: "The field. Arrow keys or W, A, S and D move you, and the space bar dashes.",
-    player: "Player {number}", robot: "Robot", you: "You", own: "(you)",
-    left: "Time left", name: "Your name", rename: "Rename", dash: "Dash", cheat: "Try to cheat",
+    robot: "Robot", you: "You", own: "(you)",
+    left: "Time left", rename: "Rename", dash: "Dash", cheat: "Try to cheat",
     people: "Players", score: "Crown (s)", ping: "Ping",
     keys: "Arrow keys or WASD to run, space to dash. On a touch screen, drag on the field.",
     cheating: "Cheating moves you to the crown in your own window only. The server does not allow the jump and puts you back.",
@@ -16,8 +16,8 @@ addWords({
   },
   zh: {
     field: "场地。用方向键或 W、A、S、D 移动，按空格键冲刺。",
-    player: "玩家 {number}", robot: "机器人", you: "你", own: "（你）",
-    left: "剩余时间", name: "你的名字", rename: "改名", dash: "冲刺", cheat: "试试作弊",
+    robot: "机器人", you: "你", own: "（你）",
+    left: "剩余时间", rename: "改名", dash: "冲刺", cheat: "试试作弊",
     people: "玩家", score: "戴冠秒数", ping: "延迟",
     keys: "方向键或 WASD 移动，空格键冲刺。触摸屏上请在场地中拖动。",
     cheating: "作弊只会在你自己的窗口里把你移到皇冠处。服务器不接受这次跳跃，会把你放回原位。",

@@ -1,16 +1,18 @@
 // The desk, where one person at a time writes.
 
 import {say} from "/_wsd/language.js";
+import {sendText} from "/uses/shared/compose.js";
+import {presence} from "/uses/shared/presence.js";
 
 const DESK = "scores/desk";
 const element = (id) => document.getElementById(id);
 
 export function beginDesk(topics, match, board) {
   const me = Math.random(); // the id of a member changes with each connection, and its state does not
-  const present = new Map(); // the states of those at the desk, by member, in the order in which they came
+  const present = new Map(); // those at the desk, in the order in which they came
 
   function draw() {
-    const isMine = [...present.values()][0] === me;
+    const isMine = [...present.values()][0]?.state === me;
     const isTaken = present.size > 0 && !isMine;
     element("controls").hidden = !isMine;
     element("take").hidden = isTaken;
@@ -22,21 +24,10 @@ export function beginDesk(topics, match, board) {
   }
 
   // lesson: desk
-  topics.subscribe(DESK, {
-    onmembers: (members) => {
-      present.clear();
-      for (const {member, state} of members) present.set(member, state);
-      draw();
-    },
-    onpresence: ({change, member, state}) => {
-      if (change === "leave") present.delete(member);
-      else present.set(member, state);
-      draw();
-    },
-  });
+  topics.subscribe(DESK, presence(present, draw));
 
   function take() {
-    if ([...present.values()].includes(me)) topics.leave(DESK);
+    if ([...present.values()].some(({state}) => state === me)) topics.leave(DESK);
     else topics.enter(DESK, me);
   }
   // end of lesson
@@ -73,12 +64,7 @@ export function beginDesk(topics, match, board) {
   for (const button of document.querySelectorAll("[data-goal]")) {
     button.addEventListener("click", () => goal(button.dataset.goal));
   }
-  element("controls").addEventListener("submit", (event) => {
-    event.preventDefault();
-    const text = element("event").value.trim();
-    if (text) tell(text);
-    element("event").value = "";
-  });
+  sendText(element("controls"), element("event"), tell);
   document.addEventListener("language", draw);
   draw();
 }

@@ -4,6 +4,7 @@ import {Topics} from "/_wsd/wsd-topics.js";
 import {create} from "/_wsd/element.js";
 import {formatNumber, say} from "/_wsd/language.js";
 import {at, followTopics} from "/uses/shared/frame.js";
+import {clockOf} from "/uses/shared/time.js";
 import {beginDesk} from "./desk.js";
 import "./words.js";
 
@@ -46,14 +47,15 @@ class Board {
 
   draw() {
     for (const side of ["home", "away"]) this.place.querySelector(`.${side}`).textContent = this.score[side];
-    this.place.querySelector(".events").replaceChildren(...this.events.map(({text, minute}) =>
-      create("li", {}, create("span", {className: "minute", textContent: `${minute}'`}), " ", create("span", {className: "typed", textContent: textOf(text)}))));
+    this.place.querySelector(".events").replaceChildren(...this.events.map(({text, minute}) => create("li", {},
+      create("span", {className: "minute", textContent: `${minute}'`}), " ",
+      create("span", {className: "typed", textContent: textOf(text)}))));
     this.tick();
   }
 
   /** What changes with time alone. */
   tick() {
-    this.place.querySelector(".clock").textContent = timeOf(this.played);
+    this.place.querySelector(".clock").textContent = clockOf(this.played / 1000).padStart(5, "0");
     if (this.newest === null) {
       this.place.querySelector(".since").textContent = say("nothing");
       return;
@@ -69,11 +71,6 @@ class Board {
 /** Goals are published by a key of their text, so that everyone reads them in their own language. */
 function textOf(text) {
   return text === "homeGoal" || text === "awayGoal" ? say(text) : text;
-}
-
-function timeOf(milliseconds) {
-  const seconds = Math.floor(milliseconds / 1000);
-  return `${String(Math.floor(seconds / 60)).padStart(2, "0")}:${String(seconds % 60).padStart(2, "0")}`;
 }
 
 const opened = Date.now();

@@ -18,8 +18,8 @@ addWords({
     "frame.copied": "Copied.", "frame.notCopied": "Not copied. Copy the address of this page instead.",
     "frame.lost": "The server went away. This page connects again as soon as it is back.",
     "frame.back": "The server is back, and this page has reconnected.",
-    "frame.missing": "This page needs {names} from npm. In a checkout, install Node.js with npm, stop the server, and start "
-      + "it with make run; or install the wheel, which includes them.",
+    "frame.missing": "This page needs {names} from npm. In a checkout, install Node.js with npm, stop the server, and "
+      + "start it with make run; or install the wheel, which includes them.",
   },
   zh: {
     "frame.all": "所有示例", "frame.window": "打开第二个窗口", "frame.copy": "复制链接",
@@ -112,7 +112,7 @@ async function begin() {
     document.querySelector("#frame h1").textContent = page.title[language()];
     document.querySelector("#frame .do").textContent = page.do[language()];
     document.title = `${page.title[language()]} - wsd`;
-    drawSource(document.getElementById("made"), name, page);
+    drawSource(document.getElementById("made"), name, page, server);
   };
   draw();
   document.addEventListener("language", draw);

@@ -1,4 +1,5 @@
-// "How it is made": the lines of a page's source that matter, each part with its explanation, and the whole files.
+// "How it is made": the lines of a page's source that matter, each part with its explanation, the whole files, and the
+// commands that copy the page.
 
 import {create} from "/_wsd/element.js";
 import {addWords, language, say} from "/_wsd/language.js";
@@ -6,13 +7,29 @@ import {addWords, language, say} from "/_wsd/language.js";
 addWords({
   en: {
     "made.title": "How it is made", "made.whole": "Complete file: {file}",
-    "made.copy": "To change it, copy this page into a folder of your own: docs/uses.md has the four commands.",
+    "made.change": "To change this page, copy it into a folder of your own. Where wsd is installed, these commands do "
+      + "that, and serve the copy at http://localhost:8000/uses/{name}/. It connects to this daemon, which "
+      + "twistd -n wsd starts.",
+    "made.commands": "Commands that copy this page",
   },
   zh: {
     "made.title": "实现方法", "made.whole": "完整文件 {file}",
-    "made.copy": "想要修改时，把本页复制到自己的文件夹即可：docs/uses.md 中有所需的四条命令。",
+    "made.change": "想要修改本页，可以把它复制到自己的文件夹。在装有 wsd 的环境中运行以下命令，即可在 "
+      + "http://localhost:8000/uses/{name}/ 打开副本。它连接到由 twistd -n wsd 启动的本守护进程。",
+    "made.commands": "复制本页的命令",
   },
 });
+
+/** The commands of docs/uses.md, for a page and the server that its copy uses. */
+function commandsOf(name, server) {
+  return [
+    `WSD=$(python3 -c 'import os, wsd; print(os.path.dirname(wsd.__file__))')`,
+    "mkdir -p mine/uses mine/_wsd && cp -r $WSD/web/static/. mine/_wsd/ && "
+      + `cp -r $WSD/uses/{${name},shared,lib} mine/uses/`,
+    `sed -i 's|name="wsd-server" content=""|name="wsd-server" content="${server}"|' mine/uses/${name}/index.html`,
+    "python3 -m http.server --directory mine 8000",
+  ].join("\n");
+}
 
 const BEGIN = /^\s*(?:\/\/|#) lesson: (\S+)$/;
 const END = /^\s*(?:\/\/|#) end of lesson$/;
@@ -56,19 +73,20 @@ async function sourceOf(path) {
 }
 
 /** Fills the place with a folded section, which loads the source when it is opened. */
-export function drawSource(place, name, page) {
+export function drawSource(place, name, page, server) {
   const wasOpen = place.querySelector("details")?.open ?? false;
   const content = create("div");
   const made = create("details", {className: "panel made"},
     create("summary", {}, create("h2", {textContent: say("made.title")})), content);
-  made.addEventListener("toggle", () => made.open && fill(content, name, page), {once: true});
+  made.addEventListener("toggle", () => made.open && fill(content, name, page, server), {once: true});
   made.open = wasOpen;
   place.replaceChildren(made);
 }
 
-async function fill(content, name, page) {
+async function fill(content, name, page, server) {
   const files = page.source ?? [`${name}.js`];
-  const texts = await Promise.all(files.map((file) => sourceOf(`/uses/${name}/${file}`)));
+  const pathOf = (file) => (file.includes("/") ? `/uses/${file}` : `/uses/${name}/${file}`);
+  const texts = await Promise.all(files.map((file) => sourceOf(pathOf(file))));
   const parts = [];
   for (const text of texts) {
     for (const [lesson, code] of lessonsOf(text)) {
@@ -80,5 +98,7 @@ async function fill(content, name, page) {
     const title = say("made.whole", {file});
     parts.push(create("details", {}, create("summary", {textContent: title}), codeOf(texts[index].trimEnd(), title)));
   }
-  content.replaceChildren(...parts, create("p", {className: "quiet", textContent: say("made.copy")}));
+  parts.push(create("p", {className: "quiet", textContent: say("made.change", {name})}));
+  parts.push(create("div", {id: "commands"}, codeOf(commandsOf(name, server), say("made.commands"))));
+  content.replaceChildren(...parts);
 }

@@ -1,4 +1,4 @@
-// What is wrong: a sentence in the page's element #wrong.
+// What is wrong, or how far something is: a sentence in the page's element #wrong.
 
 import {say} from "/_wsd/language.js";
 
@@ -10,9 +10,10 @@ function draw() {
   place.textContent = told === null ? "" : say(...told);
 }
 
-/** Shows a sentence of what is wrong, or none. */
-export function tell(key, values) {
+/** Shows a sentence, or none. The class "quiet" is for one that says how far something is. */
+export function tell(key, values = {}, className = "wrong") {
   told = key === null ? null : [key, values];
+  document.getElementById("wrong").className = className;
   draw();
 }
 

@@ -4,14 +4,7 @@
 import {create} from "/_wsd/element.js";
 import {Annotation, Decoration, EditorView, RangeSet, ViewPlugin, WidgetType} from "/uses/lib/codemirror.js";
 import {Y} from "/uses/lib/yjs.js";
-
-/** Colours of people, on which white text is legible. */
-export const COLORS = ["#1559b7", "#1a7f37", "#8a5a00", "#b3261e", "#7b3fb5", "#0b6e75", "#a02c6d", "#4a5560"];
-
-/** The index of a person's colour, whatever their window has sent. */
-export function colorOf(user) {
-  return Math.abs(Math.floor(Number(user.color))) % COLORS.length || 0;
-}
+import {COLORS, colorOf} from "./avatar.js";
 
 const moved = Annotation.define(); // others have moved their cursors
 
@@ -78,7 +71,7 @@ class Cursors {
       if (client === this.awareness.clientID || !user || !cursor) continue;
       const [anchor, head] = [this.placeOf(cursor.anchor), this.placeOf(cursor.head)];
       if (anchor === null || head === null || Math.max(anchor, head) > length) continue;
-      const color = colorOf(user);
+      const color = colorOf(String(client));
       if (anchor !== head) {
         const mark = Decoration.mark({class: `selected color-${color}`});
         yield mark.range(Math.min(anchor, head), Math.max(anchor, head));

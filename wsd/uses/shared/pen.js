@@ -1,18 +1,20 @@
-// The pen: what a mouse, a finger or the keyboard draws on the whiteboard, as lines between two points.
+// A pen on a canvas: what a mouse, a finger or the keyboard draws, as lines between two points.
 
-export const [WIDTH, HEIGHT] = [800, 450];
+import {clamp} from "./geometry.js";
+
 const STEP = 10; // pixels that an arrow key moves the pen
 const KEYS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
 
-/** Calls `paint(from, to)` while `canPaint()`. */
+/** Calls `paint(from, to)` while `canPaint()`. The element #pen lies where the keyboard's pen is. */
 export class Pen {
   #canvas;
   #board;
   #from = null; // where the mouse or the finger is down
-  #hand = {x: WIDTH / 2, y: HEIGHT / 2, isDown: false}; // the pen of the keyboard
+  #hand; // the pen of the keyboard
 
   constructor(canvas, {canPaint, paint}) {
     this.#canvas = canvas;
+    this.#hand = {x: canvas.width / 2, y: canvas.height / 2, isDown: false};
     this.#board = {canPaint, paint};
     canvas.addEventListener("pointerdown", (event) => this.#down(event));
     canvas.addEventListener("pointermove", (event) => this.#moved(event));
@@ -41,14 +43,16 @@ export class Pen {
     const from = {...this.#hand};
     if (event.key === " ") this.#hand.isDown = !this.#hand.isDown;
     const [right, down] = KEYS[event.key] ?? [0, 0];
-    this.#hand.x = Math.min(Math.max(from.x + right * STEP, 0), WIDTH);
-    this.#hand.y = Math.min(Math.max(from.y + down * STEP, 0), HEIGHT);
+    const {width, height} = this.#canvas;
+    this.#hand.x = clamp(from.x + right * STEP, 0, width);
+    this.#hand.y = clamp(from.y + down * STEP, 0, height);
     if (this.#hand.isDown) this.#board.paint(from, this.#hand);
     const style = document.getElementById("pen").style;
-    [style.left, style.top] = [`${(this.#hand.x / WIDTH) * 100}%`, `${(this.#hand.y / HEIGHT) * 100}%`];
+    [style.left, style.top] = [`${(this.#hand.x / width) * 100}%`, `${(this.#hand.y / height) * 100}%`];
   }
 
   #pointOf({offsetX, offsetY}) {
-    return {x: (offsetX / this.#canvas.clientWidth) * WIDTH, y: (offsetY / this.#canvas.clientHeight) * HEIGHT};
+    const {width, height, clientWidth, clientHeight} = this.#canvas;
+    return {x: (offsetX / clientWidth) * width, y: (offsetY / clientHeight) * height};
   }
 }

@@ -8,7 +8,7 @@ function pathOf({type, coordinates}) {
   return lines.flatMap(bothSides).map((points) => `M${line(points)}`).join("");
 }
 
-/** Draws all countries into the page's two paths. */
+/** Draws all countries into the paths #land and #borders. */
 export async function drawAtlas() {
   // lesson: world
   const atlas = await (await fetch("/uses/lib/countries-110m.json")).json();
@@ -19,7 +19,7 @@ export async function drawAtlas() {
   // end of lesson
 }
 
-/** A line that crosses the 180th meridian goes on beyond it, and is drawn a second time at the other side of the map. */
+/** A line that crosses the 180th meridian goes on beyond it, and is drawn once more at the other side of the map. */
 function bothSides(points) {
   let turns = 0;
   const whole = points.map(([lon, lat], index) => {

@@ -1,7 +1,5 @@
 // The camera, the microphone and the screen.
 
-import {tell} from "/uses/shared/wrong.js";
-
 const PICTURE = {width: {ideal: 640}, height: {ideal: 360}, frameRate: {max: 24}};
 
 /** What we send: one stream, whose picture is the camera's or the screen's. */
@@ -43,11 +41,13 @@ class Media {
   }
 }
 
-/** Asks for the camera and the microphone, then for one of them. Without any, the stream is empty. */
-export async function openDevices() {
-  tell(null);
+/**
+ * Asks for the camera and the microphone, then for one of them. Without any, the stream is empty, and `onwrong` gets
+ * "insecure", since browsers offer them only to pages loaded by https or from this machine, or "denied".
+ */
+export async function openDevices(onwrong) {
   if (!navigator.mediaDevices) {
-    tell("insecure");
+    onwrong("insecure");
     return new Media(new MediaStream());
   }
   for (const wanted of [{audio: true, video: PICTURE}, {audio: true}, {video: PICTURE}]) {
@@ -57,7 +57,7 @@ export async function openDevices() {
       // The next one asks for less.
     }
   }
-  tell("denied");
+  onwrong("denied");
   return new Media(new MediaStream());
 }
 

@@ -1,4 +1,4 @@
-// The controls: keys, and on a touch screen or with a mouse the field as a stick.
+// Where a player wants to go: by the keys, and with a finger or a mouse by the field, which is a stick.
 
 const KEYS = {
   ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1],
@@ -7,8 +7,7 @@ const KEYS = {
 const FULL = 40; // pixels from where the pointer went down to the full pace
 const OTHERS = "input, select, textarea, button, a, summary, pre";
 
-/** Where the player wants to go. */
-export class Controls {
+export class Stick {
   #held = new Set();
   #stick = null; // {id, x, y, to} while a pointer is down on the field
   #dash = false;

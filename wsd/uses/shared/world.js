@@ -1,6 +1,8 @@
-// The world as an SVG, which can be moved and zoomed: by pointer, by wheel, by two fingers and by buttons.
+// A map of the world as an SVG, which can be moved and zoomed: by pointer, wheel, two fingers, and the buttons #closer
+// and #farther.
 
 import {drawAtlas} from "./atlas.js";
+import {clamp} from "./geometry.js";
 
 const LEFT = -180, TOP = -84, WIDTH = 360, HEIGHT = 144; // the whole view, in degrees; nobody lives below 60° S
 const CLOSEST = 40; // how many times closer than the whole view
@@ -119,7 +121,7 @@ export class World {
   /** Zooms, and what is at that place of the window stays there. */
   #zoom(factor, clientX, clientY) {
     const {lon, lat} = this.#positionOf({clientX, clientY});
-    this.#view.zoom = Math.max(this.#farthest, Math.min(CLOSEST, this.#view.zoom * factor));
+    this.#view.zoom = clamp(this.#view.zoom * factor, this.#farthest, CLOSEST);
     const now = this.#positionOf({clientX, clientY});
     this.#view.x += lon - now.lon;
     this.#view.y += now.lat - lat;
@@ -127,10 +129,9 @@ export class World {
   }
 
   #apply() {
-    const clamp = (value, least, room) => Math.max(least, Math.min(least + room, value));
     this.#view.zoom = Math.max(this.#farthest, this.#view.zoom);
-    this.#view.x = clamp(this.#view.x, LEFT, WIDTH - this.#width);
-    this.#view.y = clamp(this.#view.y, TOP, HEIGHT - this.#height);
+    this.#view.x = clamp(this.#view.x, LEFT, LEFT + WIDTH - this.#width);
+    this.#view.y = clamp(this.#view.y, TOP, TOP + HEIGHT - this.#height);
     this.#middle = {lon: this.#view.x + this.#width / 2, lat: -this.#view.y - this.#height / 2};
     this.#isWhole = this.#view.zoom <= this.#farthest;
     this.#svg.setAttribute("viewBox", `${this.#view.x} ${this.#view.y} ${this.#width} ${this.#height}`);

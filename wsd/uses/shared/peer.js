@@ -1,11 +1,9 @@
 // One connection to another browser (WebRTC 1.0), by the perfect negotiation of its section 10.7.
 
-import {at} from "/uses/shared/frame.js";
-
-/** The servers that browsers need to find each other beyond one network; none while ours is away. */
+/** The servers that browsers need to find each other beyond one network, as a URL lists them; none while it is away. */
 // lesson: ice
-export async function loadIceServers() {
-  const answer = await fetch(at("/uses/call/ice.json")).catch(() => null);
+export async function iceServersAt(url) {
+  const answer = await fetch(url).catch(() => null);
   return answer?.ok ? (await answer.json()).iceServers : [];
 }
 // end of lesson
@@ -20,7 +18,11 @@ export class Peer {
   #options;
   #isOffering = false;
 
-  /** @param {{iceServers: RTCIceServer[], isPolite: boolean, stream: MediaStream, send: Function, onchange: Function}} */
+  /**
+   * Of two sides one is polite. The stream is what we send.
+   *
+   * @param {{iceServers: RTCIceServer[], isPolite: boolean, stream: MediaStream, send: Function, onchange: Function}}
+   */
   constructor(options) {
     this.#options = options;
     const connection = this.#connection = new RTCPeerConnection({iceServers: options.iceServers});
