@@ -108,6 +108,25 @@ class TestOfAWebSocket:
         assert "; messages received 1 (5 bytes), sent 1 (5 bytes)" in line
         assert line.endswith("; reason: bye; user root")
 
+    def test_it_has_what_the_client_was_told(self) -> None:
+        with written() as text:
+            client = Daemon({"/": EveryFactory}).open("/")
+            (connection,) = client.wire.daemon.connections
+            connection.close(4001, "the token has expired")
+            client.exchange()
+            client.wire.serve()
+        line = text().splitlines()[-1]
+        assert "; told: the token has expired; reason: the token has expired [" in line
+
+    def test_it_has_no_words_of_the_query(self) -> None:
+        with written() as text:
+            client = Daemon({"/echo": EchoFactory}).open("/echo?close=4321&reason=hidden")
+            client.exchange()
+            client.wire.serve()
+        line = text().splitlines()[-1]
+        assert "] closed: closed, " in line
+        assert "told" not in line
+
     def test_nobody_writes_lines_of_his_own(self) -> None:
         with written() as text:
             client = Daemon({"/echo": EchoFactory}).open("/echo")

@@ -55,6 +55,8 @@ class SiteRoute:
     ) -> None:
         self.route = route
         self.authenticator = authenticator
+        for factory in factories.values():
+            factory.authenticator = authenticator
         """Finds out who a client is; None if everyone may connect."""
         self.origins = route.origins
         self.factories = factories
@@ -344,6 +346,11 @@ class Site:
         request.prepath, request.postpath = parts[:depth], parts[depth:]
         found: IResource = getChildForRequest(resource, request)
         return found
+
+    def tlsOfClient(self, transport: Any) -> TlsInfo | None:
+        """What the TLS of a client agreed on: its handshake with a trusted proxy, or with this daemon."""
+        facts = getattr(transport, "facts", None)
+        return self.tlsOf(transport) if facts is None or facts.tls is None else facts.tls
 
     def refused(
         self,
