@@ -133,7 +133,7 @@ class TestConnections:
             ({"older": "1h"}, 'older: "1h" is not a number from 0 on'),
             ({"older": True}, "older: true is not a number from 0 on"),
             ({"reverse": "yes"}, 'reverse: "yes" is not true or false'),
-            ({"address": "10.0.0.0/33"}, 'address: "10.0.0.0/33" is not an address or a network ('),
+            ({"address": "10.0.0.0/33"}, 'address: "10.0.0.0/33" is not an address or a network; write '),
             ({"ids": [1]}, "ids: 1 is not a string"),
             ({"route": 1}, "route: 1 is not a string"),
             ({"rout": "/"}, 'there is no field "rout" in this command; did you mean "route"?'),

@@ -73,15 +73,17 @@ def logClosed(connection: Any, code: int, sentence: str) -> None:
         "bytes_sent": frames.bytesOut,
     }
     optional = tuple(filter(fields.get, _OPTIONAL))
-    template = _closedTemplate(optional, connection.told is not None, bool(sentence))
+    # A client may answer with another code than the one that it was told.
+    isOther = connection.closedByMe and connection.localCloseCode not in (None, code)
+    template = _closedTemplate(optional, isOther, connection.told is not None, bool(sentence))
     connection.log.publish(template, fields, event="connection.closed")
 
 
 @lru_cache
-def _closedTemplate(optional: tuple[str, ...], isTold: bool, hasSentence: bool) -> str:
+def _closedTemplate(optional: tuple[str, ...], isOther: bool, isTold: bool, hasSentence: bool) -> str:
+    parts = ("; sent code {sent}", isOther), ("; told: {told}", isTold), ("; reason: {sentence}", hasSentence)
     # The sentence is at the end, since it is the client's text.
-    told, reason = "; told: {told}" if isTold else "", "; reason: {sentence}" if hasSentence else ""
-    return f"{_CLOSED}{_named(optional)}{told}{reason}"
+    return _CLOSED + _named(optional) + "".join(part for part, isThere in parts if isThere)
 
 
 def _named(optional: Iterable[str]) -> str:

@@ -92,10 +92,10 @@ def _addressTest(text: str) -> Match:
     if text == "unix":
         return lambda connection: _addressOf(connection) == "unix"
     try:
-        network = ip_network(text)
-    except ValueError as error:
+        network = ip_network(text, strict=False)
+    except ValueError:
         raise CommandError(
-            f'address: "{text}" is not an address or a network ({error}); write "192.0.2.7" or "2001:db8::/32"'
+            f'address: "{text}" is not an address or a network; write "192.0.2.7" or "2001:db8::/32"'
         ) from None
     known: dict[str, bool] = {}
 

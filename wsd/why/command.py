@@ -44,8 +44,9 @@ def _run(arguments: Namespace) -> None:
     records, places = find(files, unit, name)
     if not records:
         raise SystemExit(
-            f"wsd: no line about {name} in {', '.join(places)}; the log may have been deleted, or have left the line "
-            "out (log.level, access.enabled, access.sample, access.per_minute)"
+            f"wsd: there is no line about {name} in {', '.join(places)}; name other log files, or the configuration "
+            "with --config, unless the line was deleted, or left out (log.level, access.enabled, access.sample, "
+            "access.per_minute)"
         )
     print("\n".join(tell(records)))
 
