@@ -55,11 +55,11 @@ class SiteRoute:
     ) -> None:
         self.route = route
         self.authenticator = authenticator
-        for factory in factories.values():
-            factory.authenticator = authenticator
         """Finds out who a client is; None if everyone may connect."""
         self.origins = route.origins
         self.factories = factories
+        for factory in factories.values():
+            factory.authenticator = authenticator
         self._single = factories.get(None)
         """The factory for every subprotocol, None if there is one for each."""
         self._resources = {id(factory): factory.resource() for factory in self.distinct()}
