@@ -16,6 +16,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.certificates import Authority
+from tests.commands import ROOT
 from tests.daemon import PATIENCE, RunningDaemon, runningDaemon
 
 V1 = b"PROXY TCP4 203.0.113.7 198.51.100.1 51000 443\r\n"
@@ -292,6 +293,18 @@ class TestTheRealHaproxy:
         }
         line = behind.waitFor(rf"for 127\.0\.0\.7:{mine[1]} with 200", said).string
         assert f"proxy_id test_{mine[1]}" in line
+
+    def test_takes_the_configuration_of_the_page(self, folder: Path, tmp_path: Path) -> None:
+        page = (ROOT / "docs/proxies.md").read_text()
+        lines = page.partition("    frontend wss\n")[2].partition("\n\n")[0]
+        (tmp_path / "ws.example.com.pem").write_bytes((folder / "a.crt").read_bytes() + (folder / "a.key").read_bytes())
+        (tmp_path / "clients-ca.pem").write_bytes((folder / "authority.pem").read_bytes())
+        times = "\n".join(f"    timeout {name} 5s" for name in ("connect", "client", "server"))
+        text = f"defaults\n{times}\nfrontend wss\n{lines}\n".replace("/etc/haproxy/", f"{tmp_path}/")
+        (tmp_path / "haproxy.cfg").write_text(text)
+        command = ["haproxy", "-c", "-f", str(tmp_path / "haproxy.cfg")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+        assert (done.returncode, "send-proxy-v2-ssl-cn" in text) == (0, True), done.stderr
 
     def test_tells_of_nobody_without_a_certificate(self, behind: RunningDaemon, folder: Path, tmp_path: Path) -> None:
         (tmp_path / "pair.pem").write_bytes((folder / "a.crt").read_bytes() + (folder / "a.key").read_bytes())
