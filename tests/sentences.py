@@ -22,6 +22,7 @@ SHOWN = frozenset(
         "JobTimedOut",
         "LoadError",
         "Malformed",
+        "MalformedTlv",
         "NotListening",
         "NotTakenOver",
         "PoolFull",

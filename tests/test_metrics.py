@@ -15,7 +15,7 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 from tests.every import EveryFactory
 from tests.wire import Daemon
 from wsd.config import Policies
-from wsd.metrics import MOST_USERS, OTHER, Cause, MemoryLevels, Metrics
+from wsd.metrics import MOST_USERS, OTHER, Cause, MemoryLevels, Metrics, TlsHandshakes
 from wsd.processes.merging import workerFamilies
 from wsd.protocols.echo import EchoFactory
 
@@ -318,7 +318,9 @@ class TestThePage:
         metrics.setRevoked(lambda: 1.8e9)
         metrics.setThreads("/*", lambda: 3)
         metrics.share("blob", "/blob")
-        metrics.setTlsHandshakes(lambda: {"TLSv1.3": 1})
+        handshakes = TlsHandshakes()
+        handshakes.complete("TLSv1.3", 0.01)
+        metrics.setTlsHandshakes(lambda: handshakes)
         metrics.setMemory(lambda: MemoryLevels(kinds={"reading": 1}, shed={"large": 1}))
         metrics.route("/echo").countCode(1000)
         metrics.route("/echo").countLogin(True)

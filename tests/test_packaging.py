@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from configparser import ConfigParser
 from contextlib import suppress
 from pathlib import Path
-from shutil import copytree, ignore_patterns
+from shutil import copytree, ignore_patterns, which
 from zipfile import ZipFile
 
 import pytest
@@ -47,7 +47,7 @@ def run(*command: str | Path, cwd: Path, **environ: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=600,
+        timeout=1800,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
@@ -241,6 +241,43 @@ class TestTheWheels:
         with runningDaemon(environ={**ALONE, "PYTHONPATH": str(target)}) as daemon:
             answer = run("curl", "-sS", f"http://localhost:{daemon.port()}/readyz", cwd=tmp_path)
         assert json.loads(answer)["plane"] == "fast"
+
+
+def others() -> dict[str, str]:
+    """The other supported Pythons of this machine, which `tools/wheels` finds as well."""
+    found: dict[str, str] = {}
+    for version in ("3.11", "3.12", "3.13", "3.14"):
+        if version == f"{sys.version_info.major}.{sys.version_info.minor}":
+            continue
+        # What is on PATH may be a shim of pyenv, which does not run.
+        for place in [
+            *Path("~/.pyenv/versions").expanduser().glob(f"{version}.*/bin/python3"),
+            which(f"python{version}"),
+        ]:
+            if place is not None:
+                found.setdefault(version, str(place))
+    return found
+
+
+@pytest.mark.soak
+class TestTheWheelsOfOtherPythons:
+    def test_each_installs_and_serves_with_its_compiled_modules(self, tmp_path: Path) -> None:
+        pythons = others()
+        if not pythons:
+            pytest.skip("needs another supported Python on PATH or in ~/.pyenv/versions")
+        run(ROOT / "tools/wheels", tmp_path / "dist", *pythons.values(), cwd=tmp_path)
+        for version, python in pythons.items():
+            tag = f"cp{version.replace('.', '')}"
+            (built,) = (tmp_path / "dist").glob(f"txwsd-*-{tag}-{tag}-*manylinux*.whl")
+            venv = tmp_path / version
+            run(python, "-m", "venv", venv, cwd=tmp_path)
+            run(venv / "bin/pip", "install", "--quiet", built, cwd=tmp_path)
+            with runningDaemon(python=str(venv / "bin/python"), environ=ALONE) as daemon:
+                answer = run("curl", "-sS", f"http://localhost:{daemon.port()}/readyz", cwd=tmp_path)
+                assert json.loads(answer)["plane"] == "_fast", version
+                assert "你好" in run(
+                    venv / "bin/wsd", "echo", f"ws://localhost:{daemon.port()}/echo", "你好", cwd=tmp_path
+                )
 
 
 class TestACleanInstallation:

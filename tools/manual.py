@@ -76,10 +76,16 @@ def _heading(name: str, section: int, title: str) -> str:
 def _section(parser: CommandParser) -> str:
     """The part of one command: its arguments, what it does, and each argument."""
     actions = [action for action in parser.arguments if action.dest != "help"]
-    positional = " ".join(f"\\fI{_roff(_name(each))}\\fR" for each in actions if not each.option_strings)
+    positional = " ".join(_positional(each) for each in actions if not each.option_strings)
     options = "[\\fIOPTION\\fR ...] " if any(each.option_strings for each in actions) else ""
     items = "".join(f".TP\n{_flags(action)}\n{_text(_help(parser, action))}\n" for action in actions)
     return f".SS {parser.prog} {options}{positional}".rstrip() + f"\n{_text(parser.description or '')}\n{items}"
+
+
+def _positional(action: Action) -> str:
+    """A positional argument, in brackets if it is optional, and with dots if there may be several."""
+    name = f"\\fI{_roff(_name(action))}\\fR"
+    return {"?": f"[{name}]", "*": f"[{name} ...]", "+": f"{name} ..."}.get(str(action.nargs), name)
 
 
 def _name(action: Action) -> str:

@@ -125,6 +125,12 @@ class TestACertificate:
     def test_without_that_part_names_nobody(self, tmp_path: Path, part: str) -> None:
         assert userOf(self._of(tmp_path), part) is None
 
+    @pytest.mark.parametrize(
+        ("part", "user"), [("subject", r"CN=ann\, of Doors"), ("cn", "ann, of Doors"), ("dns", None)]
+    )
+    def test_of_which_a_proxy_tells_the_cn_alone_has_no_other_part(self, part: str, user: str | None) -> None:
+        assert userOf(TlsInfo("TLSv1.3", "", client=r"CN=ann\, of Doors"), part) == user
+
     def test_opens_a_route(self, tmp_path: Path) -> None:
         daemon = daemonWith(methods=("mtls",), certificate_user="cn")
         info: list[TlsInfo | None] = [None]
@@ -244,6 +250,17 @@ class TestTheConfiguration:
     def test_a_mistake_is_told_with_its_key(self, text: str, words: str) -> None:
         with pytest.raises(ConfigError, match=words):
             parse(f"[auth]\n{text}\n", optionsOf)
+
+    @pytest.mark.parametrize(
+        "text",
+        ["proxy_protocol = true", 'listen = ["tcp:0:proxy=true"]', 'tls.listen = ["unix:/run/a:proxy=true:mode=600"]'],
+    )
+    def test_a_proxy_may_tell_of_certificates(self, text: str) -> None:
+        tls = "tls.self_signed = true\ntls.port = 0\n"
+        text = f'{tls}{text}\nauth.methods = ["mtls"]\n[route."/echo"]\nclients = "CN=ann"\n'
+        parse(f'trusted_proxies = ["10.0.0.1"]\n{text}', optionsOf)
+        with pytest.raises(ConfigError, match="needs client certificates"):
+            parse(text, optionsOf)
 
     def test_a_mistake_of_a_route_is_told_with_its_table(self) -> None:
         with pytest.raises(ConfigError, match=r'route."/echo".auth.methods: "basic" needs htpasswd'):

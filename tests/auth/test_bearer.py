@@ -6,16 +6,19 @@ import base64
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import jwt
 import pytest
 
-from tests.auth.helpers import daemonWith, fetched, fieldOf, opened, sentenceOf, statusOf
+from tests.auth.helpers import basic, daemonWith, fetched, fieldOf, hashed, opened, sentenceOf, statusOf, users
 from tests.protocols.topics.test_tokens import PRIVATE, SECRET, publicPem, tokenOf
 from tests.web.test_door import upgrade
 from tests.wire import Client, Daemon
 from wsd.config import Policies
+from wsd.connection import Connection, Factory, TokenError
 from wsd.protocols.describe import DescribeFactory
+from wsd.protocols.topics.enveloped import ENVELOPED
 from wsd.protocols.topics.protocol import TopicsFactory
 
 
@@ -163,6 +166,76 @@ class TestTheEnd:
         assert not [call for call in daemon.reactor.getDelayedCalls() if "expired" in str(call)]
 
 
+class RenewingConnection(Connection):
+    """Takes each message as a token."""
+
+    def received(self, payload: bytes, isBinary: bool) -> None:
+        try:
+            self.renewToken(payload.decode())
+        except TokenError as error:
+            self.send(f"{error.code}: {error.sentence}")
+        else:
+            self.send("renewed")
+
+
+class RenewingFactory(Factory):
+    connection = RenewingConnection
+
+
+def opensFor(daemon: Daemon, path: str, **claims: Any) -> Client:
+    """A client whose token says this."""
+    return Client(daemon.connect(), path, headers={"Authorization": f"Bearer {tokenOf(**claims)}"}).handshake()
+
+
+class TestANewerToken:
+    """A protocol may have a message for it: the connection then outlives the token that it was opened with."""
+
+    @pytest.fixture
+    def daemon(self, key: str) -> Daemon:
+        others = {"policies": Policies(ping_interval=0.0)}
+        return daemonWith({"/mine": RenewingFactory}, methods=("bearer",), token_key=key, others=others)
+
+    def test_keeps_the_connection_open(self, daemon: Daemon) -> None:
+        client = opensFor(daemon, "/mine", sub="ann", exp=time.time() + 60)
+        assert client.messages(client.say(tokenOf(sub="ann", exp=time.time() + 180))) == ["renewed"]
+        daemon.pass_(170)
+        assert client.exchange() == []
+        daemon.pass_(12)
+        client.exchange()
+        assert client.protocol.close_code == 4001
+        assert not [call for call in daemon.reactor.getDelayedCalls() if "expired" in str(call)]
+
+    @pytest.mark.parametrize(
+        ("claims", "words"),
+        [
+            ({"sub": "tom"}, "bad_token: the token is for another user; open a new connection with it"),
+            ({}, "bad_token: the token is for another user; open a new connection with it"),
+            ({"sub": "ann", "exp": 1}, "expired: the token has expired; get a new one"),
+        ],
+    )
+    def test_must_be_valid_and_of_the_same_user(self, daemon: Daemon, claims: Any, words: str) -> None:
+        client = opensFor(daemon, "/mine", sub="ann", exp=time.time() + 60)
+        assert client.messages(client.say(tokenOf(**claims))) == [words]
+        daemon.pass_(55)
+        assert client.exchange() == []
+        daemon.pass_(6)
+        client.exchange()
+        assert client.protocol.close_code == 4001, "the old one is still in force"
+
+    def test_is_nothing_for_a_client_without_one(self, key: str, tmp_path: Path) -> None:
+        methods = ("bearer", "basic")
+        passwords = users(tmp_path, ann=hashed())
+        daemon = daemonWith({"/mine": RenewingFactory}, methods=methods, token_key=key, htpasswd=passwords)
+        client = Client(daemon.connect(), "/mine", headers={"Authorization": basic("ann").decode()[15:]}).handshake()
+        (told,) = client.messages(client.say(tokenOf(sub="ann")))
+        assert told == "bad_token: this connection was not opened with a token, so there is none to renew"
+
+    def test_is_nothing_where_everyone_may_connect(self) -> None:
+        client = daemonWith({"/mine": RenewingFactory}).open("/mine")
+        (told,) = client.messages(client.say(tokenOf(sub="ann")))
+        assert told == "bad_token: this route does not authenticate its clients, so there is no token to renew"
+
+
 class TestTopics:
     """What a token says about topics counts without a second key."""
 
@@ -178,6 +251,29 @@ class TestTopics:
         head = b"\r\n".join([b"POST /topics/a HTTP/1.1", b"Host: localhost", may, *post, b"", b"x"])
         assert statusOf(wire.exchange(head)) == 202
         assert statusOf(wire.exchange(head.replace(b"/topics/a", b"/topics/b"))) == 403
+
+    def test_a_newer_token_renews_the_connection_and_what_it_may_do(self, daemon: Daemon) -> None:
+        client = Client(
+            daemon.connect(),
+            "/topics/",
+            subprotocols=[ENVELOPED],
+            headers={"Authorization": f"Bearer {tokenOf(sub='ann', exp=time.time() + 60)}"},
+        ).handshake()
+
+        def ask(name: str, **fields: Any) -> Any:
+            (answer,) = client.messages(client.say(json.dumps({name: {"id": 1, **fields}})))
+            return json.loads(answer)
+
+        assert ask("publish", topic="a", data=1)["error"]["code"] == "forbidden"
+        assert ask("token", token=tokenOf(sub="tom"))["error"]["code"] == "bad_token"
+        assert ask("token", token="x")["error"]["code"] == "bad_token"
+        newer = tokenOf(sub="ann", topics={"publish": ["a"]}, exp=time.time() + 180)
+        assert ask("token", token=newer) == {"renewed": {"id": 1}}
+        assert "published" in ask("publish", topic="a", data=1)
+        daemon.reactor.advance(170)
+        assert client.closeCode is None
+        daemon.reactor.advance(11)
+        assert client.closeCode == 4001
 
     def test_the_user_is_one_for_the_rules(self, daemon: Daemon) -> None:
         assert statusOf(opened(daemon, bearer(tokenOf(sub="ann")), path=b"/topics/a?role=subscriber")) == 101

@@ -133,7 +133,7 @@ class TestConnections:
             ({"older": "1h"}, 'older: "1h" is not a number from 0 on'),
             ({"older": True}, "older: true is not a number from 0 on"),
             ({"reverse": "yes"}, 'reverse: "yes" is not true or false'),
-            ({"address": "10.0.0.0/33"}, 'address: "10.0.0.0/33" is not an address or a network ('),
+            ({"address": "10.0.0.0/33"}, 'address: "10.0.0.0/33" is not an address or a network; write '),
             ({"ids": [1]}, "ids: 1 is not a string"),
             ({"route": 1}, "route: 1 is not a string"),
             ({"rout": "/"}, 'there is no field "rout" in this command; did you mean "route"?'),
@@ -157,7 +157,7 @@ class TestShow:
         assert not {"secret", "delay"} & set(re.findall(r"[a-z]+", str(told)))
         assert told["handshake"]["headers"] == {"Host": "localhost:9998", "User-Agent": "a\\x85b"}
         assert told["handshake"]["extensions"] == ""
-        assert told["tls"] is None
+        assert (told["tls"], told["proxy_id"]) == (None, None)
         assert told["cause"] is None
         kernel = told["buffers"].pop("kernel")
         assert 0 <= kernel < 1000, "what the client's kernel has not acknowledged yet"
@@ -170,6 +170,10 @@ class TestShow:
             "full": False,
             "times_full": 0,
             "reading_held": False,
+            "messages_per_second": None,
+            "bytes_per_second": None,
+            "times_over_rate": 0,
+            "waits_for_rate": False,
         }
         assert 0 < told["round_trip_tcp"] < 1
         assert told["opened"].endswith("+00:00")
@@ -194,6 +198,22 @@ class TestShow:
         connection.resumeProducing()
         limits = controlled.ask("show", id=connection.id)[1]["connection"]["limits"]
         assert (limits["full"], limits["times_full"], limits["reading_held"]) == (False, 1, False)
+
+    def test_has_the_rates_that_were_exceeded(self, controlled: Controlled) -> None:
+        controlled.text = controlled.text.replace(
+            '"/echo"]', '"/echo"]\nmessages_per_second = 2\nbytes_per_second = 1000'
+        )
+        controlled.daemon.reload()
+        client = controlled.open()
+        for _ in range(4):
+            client.protocol.send_text(b"hello")
+        client.exchange()
+        limits = controlled.ask("show", id=controlled.connection(client).id)[1]["connection"]["limits"]
+        assert (limits["messages_per_second"], limits["bytes_per_second"]) == (2, 1000)
+        assert (limits["times_over_rate"], limits["waits_for_rate"]) == (1, True)
+        controlled.pass_(3)
+        limits = controlled.ask("show", id=controlled.connection(client).id)[1]["connection"]["limits"]
+        assert limits["waits_for_rate"] is False
 
     def test_of_an_unknown_one_says_so(self, controlled: Controlled) -> None:
         assert controlled.refusal("show", id="0123456789") == (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from contextlib import suppress
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -20,6 +21,8 @@ from twisted.python.failure import Failure
 from zope.interface import alsoProvides, directlyProvides
 
 from wsd.listen.proxy import Malformed, ProxyFactory, ProxyHeader, readHeader
+from wsd.listen.proxytlvs import ClientFacts
+from wsd.policies.address import TlsInfo
 
 PROXY = IPv4Address("TCP", "10.0.0.1", 4000)
 STRANGER = IPv4Address("TCP", "192.0.2.9", 4000)
@@ -147,7 +150,17 @@ class TestVersion2:
         read = header(version2(0x31, paths(path, b"/run/proxy.sock")))
         assert [read.peer, read.host] == [UNIXAddress(name), UNIXAddress("/run/proxy.sock")]
 
-    def test_tlvs_are_skipped(self) -> None:
+    def test_tlvs_tell_about_the_client(self) -> None:
+        about = b"\x05\0\x02id\x20\0\x0f\x01\0\0\0\0\x21\0\x07TLSv1.3"
+        facts = ClientFacts(TlsInfo("TLSv1.3", ""), "id")
+        assert header(version2(0x11, inet("203.0.113.7", "198.51.100.1"), about)) == replace(header(V2), facts=facts)
+        assert header(version2(0x31, paths(b"/a", b"/b"), about)).facts == facts
+
+    def test_tlvs_that_are_cut_are_malformed(self) -> None:
+        with pytest.raises(Malformed, match="ends within a TLV"):
+            readHeader(version2(0x11, inet("203.0.113.7", "198.51.100.1"), b"\x05\0\x02i"))
+
+    def test_unknown_tlvs_are_skipped(self) -> None:
         data = version2(0x11, inet("203.0.113.7", "198.51.100.1"), b"\x04\x0f\x00" + b"\0" * 3840)
         assert header(data) == header(V2)
 

@@ -21,6 +21,7 @@ from zope.interface.verify import verifyObject
 from tests.certificates import Authority
 from tests.listen.test_transport import MIB, HalfClosing, Pair, Producer, Recorder
 from wsd.listen import records, sealing, secure
+from wsd.metrics import TlsHandshakes
 
 LISTEN = Path(secure.__file__).parent
 
@@ -63,7 +64,7 @@ class Talk(Pair):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pair.cert, pair.key)
         self.above: Any = above or Recorder()
-        self.secure = transports(lambda hello: context, self.above, lambda version: None)
+        self.secure = transports(lambda hello: context, self.above, TlsHandshakes())
         super().__init__(kind, self.secure)
         self.peer.setblocking(False)
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -286,7 +287,7 @@ class TestLeaving:
         assert not talk.secure.connected
 
     def test_before_the_handshake_is_done_is_at_once(self, transports: Any) -> None:
-        secure = transports(lambda hello: None, Recorder(), lambda version: None)
+        secure = transports(lambda hello: None, Recorder(), TlsHandshakes())
         pair = Pair("tcp", secure)
         secure.leave()
         pair.reactor.advance(0)

@@ -21,6 +21,7 @@ from wsd.connection import Accept, Connection, Factory, Request
 from wsd.logs import ALIKE, AccessSettings, DaemonObserver, LineObserver, observer
 from wsd.protocols.describe import DescribeFactory
 from wsd.protocols.echo import EchoFactory
+from wsd.why.records import recordOf
 
 BEHIND = Config(trusted_proxies=("127.0.0.1", "::1"))
 FORWARDED = {"X-Forwarded-For": "192.0.2.7"}
@@ -107,6 +108,40 @@ class TestOfAWebSocket:
         assert "] closed: peer_closed, 1000, by the client; /echo for 127.0.0.1:" in line
         assert "; messages received 1 (5 bytes), sent 1 (5 bytes)" in line
         assert line.endswith("; reason: bye; user root")
+
+    def test_it_has_what_the_client_was_told(self) -> None:
+        with written() as text:
+            client = Daemon({"/": EveryFactory}).open("/")
+            (connection,) = client.wire.daemon.connections
+            connection.close(4001, "the token has expired")
+            client.exchange()
+            client.wire.serve()
+        line = text().splitlines()[-1]
+        assert "; told: the token has expired; reason: the token has expired [" in line
+
+    def test_it_has_the_code_that_was_sent_if_the_client_answers_with_another(self) -> None:
+        with written() as text:
+            client = Daemon({"/": EveryFactory}).open("/")
+            (connection,) = client.wire.daemon.connections
+            connection.close(4001, "the token has expired")
+            client.wire.serve()
+            client.wire.send(b"\x88\x82\0\0\0\0\x03\xe8")
+            client.wire.serve()
+        line = text().splitlines()[-1]
+        assert "] closed: closed, 1000, by the server; " in line
+        assert line.endswith("; sent code 4001; told: the token has expired")
+        record = recordOf(line, line.partition("[")[2][:10])
+        assert record is not None
+        assert (record.fields["sent"], record.fields["told"]) == (4001, "the token has expired")
+
+    def test_it_has_no_words_of_the_query(self) -> None:
+        with written() as text:
+            client = Daemon({"/echo": EchoFactory}).open("/echo?close=4321&reason=hidden")
+            client.exchange()
+            client.wire.serve()
+        line = text().splitlines()[-1]
+        assert "] closed: closed, " in line
+        assert "told" not in line
 
     def test_nobody_writes_lines_of_his_own(self) -> None:
         with written() as text:

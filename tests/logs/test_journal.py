@@ -14,6 +14,7 @@ import sys
 import time
 from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,16 @@ class Journal:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(path))
         self.socket.settimeout(5)
+
+    def drain(self) -> list[dict[str, str]]:
+        """All entries that have come."""
+        found = []
+        self.socket.settimeout(0)
+        with suppress(BlockingIOError):
+            while True:
+                found.append(self.receive())
+        self.socket.settimeout(5)
+        return found
 
     def receive(self) -> dict[str, str]:
         data, ancillary, _, _ = self.socket.recvmsg(_MEMORY, socket.CMSG_SPACE(4))

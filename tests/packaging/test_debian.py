@@ -68,7 +68,7 @@ def newer(package: Path, folder: Path) -> Path:
     module.write_text(re.sub('__version__ = ".*"', '__version__ = "99.0"', module.read_text()))
     for compiled in module.parent.glob("__pycache__/__init__.*.pyc"):
         compiled.unlink()
-    run("dpkg-deb", "-b", tree, folder / "newer.deb")
+    run("dpkg-deb", "-Zgzip", "-z1", "-b", tree, folder / "newer.deb")
     return folder / "newer.deb"
 
 

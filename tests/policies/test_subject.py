@@ -10,7 +10,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsd.config.subjects import attributesOf, subject
+from wsd.config.subjects import attributesOf, commonName, subject
 from wsd.head import Refused
 from wsd.policies.address import TlsInfo
 from wsd.policies.subject import checkClient
@@ -83,6 +83,18 @@ class TestSubjects:
         pairs = list(zip(kinds, values, strict=False))
         name = x509.Name([x509.NameAttribute(kind, value) for (kind, _), value in pairs])
         assert attributesOf(name.rfc4514_string()) == {(text, value) for (_, text), value in pairs}
+
+    @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20))
+    def test_a_common_name_alone_is_one(self, name: str) -> None:
+        assert attributesOf(commonName(name)) == {("CN", name)}
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [("ann", "CN=ann"), (' #"+,;<>\\ ', r"CN=\ #\"\+\,\;\<\>\\\ "), ("#a", r"CN=\#a"), (" ", r"CN=\ ")],
+    )
+    def test_a_common_name_is_escaped_as_in_certificates(self, name: str, text: str) -> None:
+        assert commonName(name) == text
+        assert commonName(name) == x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]).rfc4514_string()
 
     @given(st.text(max_size=60))
     def test_of_any_text_are_read_or_refused(self, text: str) -> None:

@@ -6,9 +6,11 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from websockets.exceptions import InvalidMessage, InvalidStatus
@@ -16,6 +18,7 @@ from websockets.sync.client import ClientConnection, connect, unix_connect
 
 from tests.commands import until
 from tests.daemon import RunningDaemon, runningDaemon
+from tests.logs.test_journal import Journal
 from tests.threadedtls import trusting
 
 WORKERS = pytest.mark.parametrize("workers", [1, 2], ids=["one process", "two workers"])
@@ -46,11 +49,15 @@ class Reloadable:
         """Reload, and return why it was refused."""
         return self._send(text, "not reloaded, the old configuration stays in use: (.*)")
 
+    def write(self, text: str) -> None:
+        """Reload, and do not wait."""
+        (self.folder / "wsd.toml").write_text(f"workers = {self._workers}\n{text}", encoding="utf-8")
+        self.daemon.process.send_signal(signal.SIGHUP)
+
     def _send(self, text: str, pattern: str, isSent: bool = True) -> str:
         if isSent:
-            (self.folder / "wsd.toml").write_text(f"workers = {self._workers}\n{text}", encoding="utf-8")
             self._since = len(self.daemon.lines)
-            self.daemon.process.send_signal(signal.SIGHUP)
+            self.write(text)
         match = self.daemon.waitFor(pattern, self._since)
         return match[1] if match.re.groups else ""
 
@@ -162,12 +169,10 @@ class TestTheLog:
         port = freePort()
         text = f'port = {port}\n[log]\nfile = "{{}}"\nformat = "{{}}"\n'
         with reloadable(f"port = {port}\n", workers) as ours:
-            (ours.folder / "wsd.toml").write_text(f"workers = {workers}\n{text.format(one, 'text')}")
-            ours.daemon.process.send_signal(signal.SIGHUP)
+            ours.write(text.format(one, "text"))
             lines = waitIn(one, "reloaded, changed: log.file", 1)
             assert any("reloaded, changed: log.file" in line for line in lines)
-            (ours.folder / "wsd.toml").write_text(f"workers = {workers}\n{text.format(two, 'json')}")
-            ours.daemon.process.send_signal(signal.SIGHUP)
+            ours.write(text.format(two, "json"))
             lines = waitIn(two, '"event": "reload.done"', 1)
             assert all(line.startswith("{") for line in lines)
             with at(port) as client:
@@ -183,6 +188,89 @@ class TestTheLog:
                 "can write"
             )
             ours.reload(f"port = {port}\ndrain = 3\n")
+
+
+@contextmanager
+def journal() -> Iterator[tuple[Journal, list[str]]]:
+    """A journal, and the beginning of the command of a process that finds it at its usual place."""
+    with TemporaryDirectory(prefix="wsd-journal-") as name:
+        found = Journal(Path(name) / "socket")
+        script = 'mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal && mount --bind "$0" /run/systemd/journal'
+        with closing(found.socket):
+            yield found, [*_UNSHARE, "sh", "-c", f'{script} && exec "$@"', name]
+
+
+_UNSHARE = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+_CANNOT_MOUNT = bool(
+    subprocess.run([*_UNSHARE, "mount", "-t", "tmpfs", "tmpfs", "/run"], capture_output=True).returncode
+)
+
+
+@WORKERS
+@pytest.mark.skipif(_CANNOT_MOUNT, reason="needs unshare, and the right to mount")
+class TestTheJournal:
+    """journald's socket, at its usual place in a mount namespace of the daemon's own."""
+
+    def hears(self, journal: Journal, **fields: str) -> dict[str, str]:
+        """The next entry with these fields."""
+        while True:
+            entry = journal.receive()
+            if fields.items() <= entry.items():
+                return entry
+
+    def test_takes_the_log_and_gives_it_up_again(self, workers: int, tmp_path: Path) -> None:
+        port, file = freePort(), tmp_path / "wsd.log"
+        start = f"workers = {workers}\nport = {port}\n"
+        with journal() as (found, prefix), runningDaemon(config=start, prefix=prefix) as daemon:
+            ours = Reloadable(daemon, workers)
+            text = f"port = {port}\n[log]\n"
+            ours.write(f'{text}format = "journal"\n')
+            done = self.hears(found, WSD_EVENT="reload.done")
+            assert "log.format" in done["MESSAGE"]
+            assert (done["PRIORITY"], done["SYSLOG_IDENTIFIER"]) == ("6", "wsd")
+            with at(port) as client:
+                opened = self.hears(found, WSD_EVENT="connection.opened", WSD_PATH="/echo")
+                assert says(client, "hello")
+            closed = self.hears(found, WSD_EVENT="connection.closed", WSD_ID=opened["WSD_ID"])
+            assert (closed["WSD_CODE"], closed["WSD_MESSAGES_RECEIVED"]) == ("1000", "1")
+            said = len(daemon.lines)
+            ours.write(f'{text}format = "text"\nfile = "{file}"\n')
+            waitIn(file, "reloaded, changed: log.format, log.file", workers)
+            found.drain()
+            with at(port) as client:
+                assert says(client, "hello")
+            waitIn(file, "closed: peer_closed", 1)
+            assert found.drain() == []
+            assert [line for line in daemon.lines[said:] if "opened /echo" in line] == []
+
+    def test_that_is_not_there_refuses_the_whole_reload(self, workers: int) -> None:
+        port = freePort()
+        start = f"workers = {workers}\nport = {port}\n"
+        with journal() as (found, prefix), runningDaemon(config=start, prefix=prefix) as daemon:
+            daemon.waitFor(r"listening \S+")
+            ours = Reloadable(daemon, workers)
+            found.path.unlink()
+            told = ours.refused(f'port = {port}\ndrain = 3\n[log]\nformat = "journal"\n')
+            assert told == (
+                "log.format: there is no journal at /run/systemd/journal/socket (No such file or directory); use "
+                '"text" or "json"'
+            )
+            told = ours.refused(f'port = {port}\ndrain = 3\n[access]\nformat = "journal"\n')
+            assert told.startswith("access.format: there is no journal at ")
+            ours.reload(f"port = {port}\ndrain = 3\n")
+
+    def test_takes_the_access_lines_alone(self, workers: int) -> None:
+        port = freePort()
+        start = f"workers = {workers}\nport = {port}\n"
+        with journal() as (found, prefix), runningDaemon(config=start, prefix=prefix) as daemon:
+            daemon.waitFor(r"listening \S+")
+            ours = Reloadable(daemon, workers)
+            ours.reload(f'port = {port}\n[access]\nformat = "journal"\n')
+            said = len(daemon.lines)
+            with at(port) as client:
+                assert says(client, "hello")
+            self.hears(found, WSD_EVENT="connection.closed", WSD_PATH="/echo")
+            assert [line for line in daemon.lines[said:] if "closed: " in line] == []
 
 
 def waitIn(path: Path, text: str, times: int) -> list[str]:

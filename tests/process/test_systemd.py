@@ -402,6 +402,46 @@ class TestSocketsThatArePassed:
                 process.terminate()
                 process.wait(PATIENCE)
 
+    @pytest.mark.parametrize("workers", [1, 2], ids=["one process", "two workers"])
+    def test_a_reload_uses_them_in_other_ways_and_opens_others_beside_them(
+        self, workers: int, two: list[socket.socket], manager: Manager, tmp_path: Path
+    ) -> None:
+        file, unix = tmp_path / "wsd.toml", tmp_path / "wsd.sock"
+        four = f'workers = {workers}\ntrusted_proxies = "127.0.0.1"\nlisten = ["systemd:name=four"{{}}]\n'
+        secure = '[tls]\nself_signed = true\nlisten = "systemd:name=six"\n'
+
+        def reload(text: str) -> str:
+            file.write_text(text)
+            process.send_signal(signal.SIGHUP)
+            manager.hear("RELOADING=1")
+            return manager.hear("READY=1").partition("STATUS=")[2]
+
+        file.write_text(four.format(""))
+        environ = {"NOTIFY_SOCKET": manager.address, "STATE_DIRECTORY": str(tmp_path)}
+        with activated(tmp_path, two, "four:six", "-c", "wsd.toml", **environ) as process:
+            manager.hear("READY=1")
+            assert echoes(urlOf(two[1])), "a socket that nothing mentions is served, too"
+            with connect(f"{urlOf(two[0])}/echo", proxy=None) as first:
+                told = reload(four.format(f', "unix:{unix}"') + secure)
+                assert all(each in told for each in (urlOf(two[0]), urlOf(two[1], "wss"), str(unix)))
+                assert echoes(urlOf(two[1], "wss"), trustingOf(tmp_path))
+                with unix_connect(str(unix), uri="ws://localhost/echo") as client:
+                    client.send("hello")
+                    assert client.recv(10) == "hello"
+                told = reload(four.format(', "systemd:name=seven"'))
+                assert "not reloaded: " in told
+                assert "systemd passed no such socket" in told
+                assert echoes(urlOf(two[1], "wss"), trustingOf(tmp_path)), "as before"
+                reload(four.format("").replace("name=four", "name=four:proxy=true"))
+                assert not unix.exists()
+                assert echoes(urlOf(two[1])), "without TLS again"
+                with socket.create_connection(two[0].getsockname(), timeout=PATIENCE) as bare:
+                    bare.sendall(b"PROXY TCP4 203.0.113.7 127.0.0.1 4711 80\r\n")
+                    bare.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                    assert bare.recv(12) == b"HTTP/1.1 200"
+                first.send("hello")
+                assert first.recv(10) == "hello"
+
     def test_what_is_no_listening_socket_is_told_in_one_line(self, manager: Manager, tmp_path: Path) -> None:
         with socket.socket(type=socket.SOCK_DGRAM) as datagram, activated(tmp_path, [datagram], "wsd") as process:
             assert process.wait(PATIENCE) == 1

@@ -12,11 +12,13 @@ import pytest
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 from tests import wire
-from tests.wire import Client, Daemon
+from tests.processes.proxied import FACTS, ProxiedDoors
+from tests.wire import Client, Daemon, Wire
 from wsd.auth.outcome import AuthenticatedUser
 from wsd.config import Policies
 from wsd.connection import Connection, Factory
 from wsd.frames import PLANES
+from wsd.policies.address import Peer
 from wsd.processes.packing import pack, unpack
 from wsd.processes.passing import Arrived, Leaving, arrive, arriveNew, wireOf
 
@@ -306,6 +308,27 @@ def test_a_connection_that_cannot_be_resumed_is_left_to_the_old_process(pair: tu
     assert new.admission.connections == 0
     leaving.takeBack()
     assert client.messages(client.say("a")) == ["1 a"]
+
+
+def test_what_a_proxy_has_said_goes_with_it(pair: tuple[Daemon, Daemon]) -> None:
+    old, new = pair
+    client = Client(Wire(old, factory=ProxiedDoors(old.site))).handshake()
+    connection = move(client, new).connection
+    assert (connection.tls, connection.request.tls) == (FACTS.tls, FACTS.tls)
+    assert connection.peer == Peer("203.0.113.7", 51000, True, False, "10.0.0.1", FACTS.id)
+    assert connection.transport.facts == FACTS
+
+
+def test_an_older_version_has_not_saved_what_a_proxy_said(pair: tuple[Daemon, Daemon]) -> None:
+    old, new = pair
+    client = Client(Wire(old, factory=ProxiedDoors(old.site))).handshake()
+    leaving = stop(client)
+    saved = unpack(pack(leaving.saved))
+    del saved["facts"], saved["connection"]["proxyId"], saved["connection"]["tls"]
+    connection = arrive(new.site, new.factories["/"], 3, new.reactor, os.dup(leaving.descriptor), saved).connection
+    leaving.confirm()
+    assert (connection.tls, connection.peer.via, connection.peer.proxyId) == (None, "10.0.0.1", None)
+    connection.transport.abortConnection()
 
 
 def test_pings_go_on(planes: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.certificates import Authority
+from tests.commands import ROOT
 from tests.daemon import PATIENCE, RunningDaemon, runningDaemon
 
 V1 = b"PROXY TCP4 203.0.113.7 198.51.100.1 51000 443\r\n"
@@ -40,6 +41,10 @@ def serving(folder: Path, trusted: str) -> Iterator[RunningDaemon]:
         listen = ["unix:{folder / "wsd.sock"}", "unix:{folder / "bare.sock"}:proxy=false"]
         proxy_protocol = true
         trusted_proxies = [{trusted}]
+        [route."/mine"]
+        protocol = "describe"
+        auth.methods = "mtls"
+        auth.certificate_user = "cn"
         [tls]
         port = 0
         [[tls.certificate]]
@@ -173,9 +178,52 @@ class TestAnybodyElse:
         elsewhere.waitFor(r"TLS handshake with 127\.0\.0\.1 failed: ", said)
 
 
+ABOUT = (
+    b"\x05\0\x037_1\x20\0\x15\x07\0\0\0\0"
+    b"\x21\0\x07TLSv1.3\x22\0\x03ann"
+)  # fmt: skip
+V2_ABOUT = (
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11" + struct.pack("!H", 12 + len(ABOUT)) + V2[16:20] * 2 + b"\xc7\x38\1\xbb" + ABOUT
+)
+
+
+class TestAProxyThatEndsTls:
+    def test_tells_of_the_clients_tls(self, behind: RunningDaemon) -> None:
+        said = len(behind.lines)
+        with closing(reach(behind)) as bare:
+            bare.sendall(V2_ABOUT)
+            found = described(get(bare, "/mine"))
+        assert found["tls"] == {"version": "TLSv1.3", "cipher": "", "sni": None, "alpn": None, "client": "CN=ann"}
+        assert found["peer"]["secure"] is True
+        line = behind.waitFor(r"answered GET /mine ", said).string
+        assert "; proxy_id 7_1; tls TLSv1.3; user ann" in line
+
+    def test_is_believed_over_the_tls_between_it_and_the_daemon(self, behind: RunningDaemon, folder: Path) -> None:
+        context = ssl.create_default_context(cafile=folder / "authority.pem")
+        bare = reach(behind, "wss")
+        bare.sendall(V2_ABOUT)
+        with context.wrap_socket(bare, server_hostname="a.test", suppress_ragged_eofs=False) as wrapped:
+            assert described(get(wrapped, "/mine"))["tls"]["client"] == "CN=ann"
+
+    def test_is_dropped_if_what_it_tells_is_malformed(self, behind: RunningDaemon) -> None:
+        said = len(behind.lines)
+        with closing(reach(behind)) as bare:
+            bare.sendall(V2_ABOUT.replace(b"\x22\0\x03", b"\x22\0\x04"))
+            with suppress(ConnectionResetError):
+                assert bare.recv(100) == b""
+        behind.waitFor(r"dropped 127\.0\.0\.1: the PROXY header ends within a TLV", said)
+
+    def test_nobody_else_is_believed(self, elsewhere: RunningDaemon) -> None:
+        with closing(reach(elsewhere)) as bare:
+            bare.sendall(V2_ABOUT)
+            assert get(bare, "/mine").startswith("HTTP/1.1 400 ")
+        with closing(reach(elsewhere)) as bare:
+            assert get(bare, "/mine").startswith("HTTP/1.1 403 ")
+
+
 @contextmanager
-def haproxy(folder: Path, target: int, sending: str) -> Iterator[int]:
-    """The real one, which does not look into what it passes on: its port."""
+def haproxy(folder: Path, target: int, sending: str, bind: str = "", *more: str) -> Iterator[int]:
+    """The real one: its port. Unless `bind` lets it end TLS, it does not look into what it passes on."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
         listening.set_inheritable(True)
@@ -186,7 +234,8 @@ def haproxy(folder: Path, target: int, sending: str) -> Iterator[int]:
             "    timeout client 30s",
             "    timeout server 30s",
             "listen wsd",
-            f"    bind fd@{listening.fileno()}",
+            f"    bind fd@{listening.fileno()} {bind}",
+            *(f"    {line}" for line in more),
             f"    server wsd 127.0.0.1:{target} {sending} check inter 100ms",
             "",
         ]
@@ -213,6 +262,58 @@ class TestTheRealHaproxy:
                 peer = described(get(wrapped))["peer"]
         assert (peer["address"], peer["port"]) == mine
         assert (peer["via"], peer["secure"], peer["direct"]) == ("127.0.0.1", True, False)
+
+    @pytest.mark.parametrize("certificate", ["ann", None])
+    def test_tells_of_the_tls_that_it_ends(
+        self, behind: RunningDaemon, folder: Path, tmp_path: Path, certificate: str | None
+    ) -> None:
+        said = len(behind.lines)
+        authority = Authority(tmp_path, "clients")
+        (tmp_path / "pair.pem").write_bytes((folder / "a.crt").read_bytes() + (folder / "a.key").read_bytes())
+        bind = f"ssl crt {tmp_path}/pair.pem alpn http/1.1 ca-file {authority.path} verify optional"
+        sending = "send-proxy-v2-ssl-cn proxy-v2-options ssl-cipher,authority,unique-id,crc32c"
+        context = ssl.create_default_context(cafile=folder / "authority.pem")
+        context.set_alpn_protocols(["http/1.1"])
+        if certificate is not None:
+            files = authority.client(certificate)
+            context.load_cert_chain(files.cert, files.key)
+        with haproxy(tmp_path, behind.port(), sending, bind, "unique-id-format test_%cp") as port:
+            bare = socket.create_connection(("127.0.0.1", port), PATIENCE, source_address=("127.0.0.7", 0))
+            mine = bare.getsockname()
+            with context.wrap_socket(bare, server_hostname="a.test", suppress_ragged_eofs=False) as wrapped:
+                cipher = wrapped.cipher()
+                answer = get(wrapped, "/mine" if certificate else "/describe")
+        assert cipher is not None
+        assert described(answer)["tls"] == {
+            "version": "TLSv1.3",
+            "cipher": cipher[0],
+            "sni": "a.test",
+            "alpn": "http/1.1",
+            "client": None if certificate is None else "CN=ann",
+        }
+        line = behind.waitFor(rf"for 127\.0\.0\.7:{mine[1]} with 200", said).string
+        assert f"proxy_id test_{mine[1]}" in line
+
+    def test_takes_the_configuration_of_the_page(self, folder: Path, tmp_path: Path) -> None:
+        page = (ROOT / "docs/proxies.md").read_text()
+        lines = page.partition("    frontend wss\n")[2].partition("\n\n")[0]
+        (tmp_path / "ws.example.com.pem").write_bytes((folder / "a.crt").read_bytes() + (folder / "a.key").read_bytes())
+        (tmp_path / "clients-ca.pem").write_bytes((folder / "authority.pem").read_bytes())
+        times = "\n".join(f"    timeout {name} 5s" for name in ("connect", "client", "server"))
+        text = f"defaults\n{times}\nfrontend wss\n{lines}\n".replace("/etc/haproxy/", f"{tmp_path}/")
+        (tmp_path / "haproxy.cfg").write_text(text)
+        command = ["haproxy", "-c", "-f", str(tmp_path / "haproxy.cfg")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+        assert (done.returncode, "send-proxy-v2-ssl-cn" in text) == (0, True), done.stderr
+
+    def test_tells_of_nobody_without_a_certificate(self, behind: RunningDaemon, folder: Path, tmp_path: Path) -> None:
+        (tmp_path / "pair.pem").write_bytes((folder / "a.crt").read_bytes() + (folder / "a.key").read_bytes())
+        bind = f"ssl crt {tmp_path}/pair.pem ca-file {folder}/authority.pem verify optional"
+        context = ssl.create_default_context(cafile=folder / "authority.pem")
+        with haproxy(tmp_path, behind.port(), "send-proxy-v2-ssl-cn", bind) as port:
+            bare = socket.create_connection(("127.0.0.1", port), PATIENCE)
+            with context.wrap_socket(bare, server_hostname="a.test", suppress_ragged_eofs=False) as wrapped:
+                assert get(wrapped, "/mine").startswith("HTTP/1.1 403 ")
 
 
 class TestAListenerOfItsOwn:

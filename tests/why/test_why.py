@@ -52,6 +52,14 @@ def leaves(daemon: Daemon) -> None:
     client.close(1000, "bye; reason: none")
 
 
+def expires(daemon: Daemon) -> None:
+    client = daemon.open("/")
+    (connection,) = daemon.connections
+    connection.close(4001, "the token has expired; get a new one, and connect again")
+    client.exchange()
+    client.wire.serve()
+
+
 def breaks(daemon: Daemon) -> None:
     wire = daemon.open("/").wire
     wire.reset()
@@ -70,7 +78,7 @@ def answered(daemon: Daemon) -> None:
     daemon.connect().exchange(b"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
 
-USES = {each.__name__: each for each in (tooBig, leaves, breaks, fails, refused, answered)}
+USES = {each.__name__: each for each in (tooBig, leaves, expires, breaks, fails, refused, answered)}
 
 
 def asText(events: list[LogEvent]) -> str:
@@ -136,6 +144,14 @@ class TestTheStory:
             in (story[1])
         )
         assert "received 1 message (5 bytes)" in story[2]
+
+    def test_of_a_close_by_the_protocol_has_its_reason(self) -> None:
+        events = eventsOf(expires)
+        story = storyOf(asText(events), events[0]["id"])
+        assert story[1].endswith(
+            'The protocol of the route closed the connection with 4001 after 0.0 seconds and the reason "the token has '
+            'expired; get a new one, and connect again".'
+        )
 
     def test_of_a_refusal_has_the_sentence_and_a_remedy(self) -> None:
         events = eventsOf(refused)
@@ -228,6 +244,35 @@ class TestTheCommand:
         (tmp_path / "wsd.log").write_text(asText([event for event in events if event not in access]))
         story = self.why(capsys, events[0]["id"], "--config", str(config))
         assert len(story.splitlines()) == 6
+
+    @pytest.mark.parametrize("named", ["by the environment", "by nothing, at the usual place"])
+    def test_it_finds_the_configuration_of_the_daemon(
+        self,
+        events: list[LogEvent],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        named: str,
+    ) -> None:
+        (tmp_path / "wsd.log").write_text(linesOf(events, "json"))
+        config = tmp_path / "wsd.toml"
+        config.write_text(f'[log]\nfile = "{tmp_path}/wsd.log"\n')
+        if named == "by the environment":
+            monkeypatch.setenv("WSD_CONFIG", str(config))
+        else:
+            monkeypatch.setattr("wsd.why.command._USUAL", str(config))
+        assert "What to do: " in self.why(capsys, events[0]["id"])
+
+    def test_it_finds_the_file_that_the_environment_names(
+        self,
+        events: list[LogEvent],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        (tmp_path / "wsd.log").write_text(linesOf(events, "text"))
+        monkeypatch.setenv("WSD_LOG_FILE", str(tmp_path / "wsd.log"))
+        assert "What to do: " in self.why(capsys, events[0]["id"])
 
     def test_it_tells_what_the_page_shows(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         lines = (

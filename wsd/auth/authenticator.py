@@ -11,7 +11,7 @@ from wsd.auth.bearer import BearerMethod
 from wsd.auth.certificates import CertificateMethod
 from wsd.auth.hook import FunctionHook, Hook, HookMethod, HttpHook
 from wsd.auth.htpasswd import PasswordFile
-from wsd.auth.outcome import AuthenticatedUser, AuthRequest, Method, Rejection
+from wsd.auth.outcome import AuthenticatedUser, AuthRequest, Method, Rejection, TokenError
 from wsd.config import ConfigError
 from wsd.config.auth import Auth, isUrl
 from wsd.config.code import load, versionOf
@@ -21,6 +21,9 @@ from wsd.policies.pool import BlockingPool
 
 _THREADS, _WAITING, _PATIENCE = 2, 200, 10.0
 """Threads that hash passwords, how many passwords may wait for them, and for how many seconds."""
+
+
+_NO_TOKEN = "this connection was not opened with a token, so there is none to renew"
 
 
 class Authenticator:
@@ -44,6 +47,21 @@ class Authenticator:
                 self._metrics.authentication(method.name, "failed" if found.isFailure else "rejected")
                 rejections.append((method, found))
         raise self._refused(rejections)
+
+    def renewed(self, user: AuthenticatedUser, token: str) -> AuthenticatedUser:
+        """Returns a user who was recognised by a token, with a newer one. Raises TokenError."""
+        for method in self._methods:
+            if isinstance(method, BearerMethod) and user.method == method.name:
+                try:
+                    found = method.verify(token)
+                    if found.name != user.name:
+                        raise TokenError("bad_token", "the token is for another user; open a new connection with it")
+                except TokenError:
+                    self._metrics.authentication(method.name, "rejected")
+                    raise
+                self._metrics.authentication(method.name, "accepted")
+                return found
+        raise TokenError("bad_token", _NO_TOKEN)
 
     def _refused(self, rejections: Sequence[tuple[Method, Rejection]]) -> Refused:
         for _, rejection in rejections:

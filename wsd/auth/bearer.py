@@ -35,12 +35,16 @@ class BearerMethod:
         if token is None:
             return None
         try:
-            verified = self._verifier.verify(token)
+            return self.verify(token)
         except TokenError as error:
             # RFC 6750 3.1.
             return Rejection(error.sentence, f'{self.challenge}, error="invalid_token"')
+
+    def verify(self, token: str) -> AuthenticatedUser:
+        """The subject (sub) of a token. Raises TokenError."""
+        verified = self._verifier.verify(token)
         if verified.user is not None and not isName(verified.user):
-            return Rejection("the claim sub of the token is not the name of a user")
+            raise TokenError("bad_token", "the claim sub of the token is not the name of a user")
         return AuthenticatedUser(verified.user, self.name, verified.expires, verified.claims)
 
 

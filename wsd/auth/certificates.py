@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from wsd.auth.outcome import AuthenticatedUser, AuthRequest, Rejection, isName
+from wsd.config.subjects import attributesOf
 from wsd.policies.address import TlsInfo
 
 _KINDS: dict[str, type[x509.DNSName] | type[x509.RFC822Name] | type[x509.UniformResourceIdentifier]] = {
@@ -44,7 +45,7 @@ def userOf(tls: TlsInfo, part: str) -> str | None:
     if part == "subject":
         return tls.client
     if tls.clientPem is None:
-        return None
+        return _commonName(tls.client) if part == "cn" and tls.client is not None else None
     certificate = x509.load_pem_x509_certificate(tls.clientPem)
     if part == "cn":
         names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
@@ -55,3 +56,8 @@ def userOf(tls: TlsInfo, part: str) -> str | None:
         return None
     values = found.get_values_for_type(_KINDS[part])
     return str(values[0]) if values else None
+
+
+def _commonName(subject: str) -> str | None:
+    """The CN of a subject, of whose certificate a proxy has not passed on more."""
+    return next((value for kind, value in attributesOf(subject) if kind == "CN"), None)

@@ -209,7 +209,13 @@ class FunctionHook:
     def seen(self, request: AuthRequest) -> Sequence[object]:
         """The whole request, without what is new in each handshake."""
         fields = [pair for pair in request.head.headers if pair[0].lower() != "sec-websocket-key"]
-        return (request.head.line, fields, request.peer._replace(port=0), request.tls, request.tokenInQuery)
+        return (
+            request.head.line,
+            fields,
+            request.peer._replace(port=0, proxyId=None),
+            request.tls,
+            request.tokenInQuery,
+        )
 
     async def decide(self, request: AuthRequest) -> Decision:
         """Call."""

@@ -21,15 +21,15 @@ from wsd.protocols import optionsOf
 from wsd.uses import offerOf
 
 _DESCRIPTION = (
-    "The daemon may run meanwhile. The copy is complete when it appears. To restore it, copy it to the place of the "
-    "state folder while no daemon runs."
+    "The daemon may keep running. The copy is complete as soon as it appears. To restore it, stop the daemon, and copy "
+    "it to the place of the state folder."
 )
 
 
 def addCommands(commands: Commands) -> None:
     """Add `wsd backup`."""
     parser = commands.add("backup", "Copy the state folder: databases, stored files, keys.", _run, _DESCRIPTION)
-    parser.add_argument("folder", metavar="DIR", help="where to; a folder that is new or empty")
+    parser.add_argument("folder", metavar="DIR", help="the target: a new or an empty folder")
     parser.add_argument("--from", dest="source", metavar="FOLDER", help="the state folder (default: the daemon's)")
     parser.add_argument(
         "-c", "--config", metavar="FILE", help="the configuration file, to be warned of stores outside the state folder"

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from wsd.config.schema import Config
 
 _INTERFACE = re.compile(r"(?:tcp|tcp6):(?:.*:)?interface=((?:[^:\\]|\\.)+)")
+_PROXIED = re.compile(r":proxy=true(?::|\Z)")
 _TCP = ("tcp:", "tcp6:")
 
 
@@ -24,6 +25,14 @@ def hasPlainBeyond(config: Config) -> bool:
         return False
     isWide = config.port is not None and not all(map(_isHere, config.host))
     return isWide or any(text.startswith(_TCP) and not _isEndpointHere(text) for text in config.listen)
+
+
+def mayHaveCertificates(config: Config) -> bool:
+    """Returns whether clients may have certificates: this daemon asks for them, or a proxy tells in PROXY headers."""
+    if config.tls.client_auth != "none":
+        return True
+    told = config.proxy_protocol or any(_PROXIED.search(text) for text in (*config.listen, *config.tls.listen))
+    return told and bool(config.trusted_proxies)
 
 
 def _isHere(host: str) -> bool:

@@ -13,7 +13,7 @@ from wsd.config.auth import Auth, checkAuth
 from wsd.config.environment import Environment, VariableError, apply
 from wsd.config.errors import ConfigError
 from wsd.config.policies import checkPolicies
-from wsd.config.reach import hasPlainBeyond, isLocal
+from wsd.config.reach import hasPlainBeyond, isLocal, mayHaveCertificates
 from wsd.config.routes import BUILT_IN, RouteReader
 from wsd.config.schema import AccessLog, Certificate, Config, Control, Log, Policies, Route, Tls, Uses
 from wsd.config.sources import ValueSource, sourcesOf
@@ -149,7 +149,7 @@ def _check(config: Config) -> None:
     if config.port is None and not (config.listen or config.tls.port is not None or config.tls.listen):
         raise ConfigError("false leaves no listener; set port, listen, tls.port or tls.listen", "port")
     for key, route in config.routes.items():
-        if route.clients and config.tls.client_auth == "none":
+        if route.clients and not mayHaveCertificates(config):
             raise ConfigError(
                 'clients are not asked for a certificate; set tls.client_auth to "optional" or "required"',
                 f'route."{key}".clients',
@@ -161,7 +161,7 @@ def _checkAuth(config: Config, table: str, route: Route) -> None:
     """Raises ConfigError if the listeners do not suit the methods of a route."""
     methods = route.auth.methods
     place = "auth.methods" if route.auth == config.auth else f"{table}.auth.methods"
-    if "mtls" in methods and config.tls.client_auth == "none":
+    if "mtls" in methods and not mayHaveCertificates(config):
         sentence = '"mtls" needs client certificates; set tls.client_auth to "optional" or "required"'
         raise ConfigError(sentence, place)
     if "basic" in methods and not route.auth.basic_without_tls and hasPlainBeyond(config):

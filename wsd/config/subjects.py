@@ -13,6 +13,7 @@ ANY = "*"
 _TYPE = r"[A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)+"
 _PART = re.compile(rf'[ ]*({_TYPE})=((?:\\[0-9A-Fa-f]{{2}}|\\.|[^\\",+;<>\0])*+)([,+]|\Z)', re.DOTALL)
 _ESCAPED = re.compile(rb"\\([0-9A-Fa-f]{2})|\\(.)", re.DOTALL)
+_SPECIAL = re.compile(r'^[# ]|[\\",+;<>]| \Z')
 
 
 @lru_cache(1024)
@@ -42,6 +43,11 @@ def _plain(value: str) -> str:
         lambda match: bytes([int(match[1], 16)]) if match[1] else match[2], value.encode("utf-8", "surrogatepass")
     )
     return unescaped.decode("utf-8", "replace")
+
+
+def commonName(value: str) -> str:
+    """The subject of which only the common name is known, with the escapes of RFC 4514 2.4."""
+    return "CN=" + _SPECIAL.sub(r"\\\g<0>", value)
 
 
 def subject(text: str) -> str:

@@ -16,6 +16,7 @@ Only this package and `wsd.client` extend Autobahn. A `Connection` is built in l
 `stock` runs what was written for Autobahn's own server.
 """
 
+from wsd.auth.outcome import TokenError
 from wsd.connection.api import Closed
 from wsd.connection.classes import factoryOf
 from wsd.connection.connection import Connection
@@ -40,6 +41,7 @@ __all__ = [
     "Prepared",
     "Refused",
     "Request",
+    "TokenError",
     "factoryOf",
     "maySend",
     "newId",

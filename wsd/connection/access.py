@@ -21,7 +21,7 @@ _CLOSED = (
     "closed: {cause}, {code}, by the {by}; {path} for {peer}; {duration:.3f} s; messages received"
     " {messages_received} ({bytes_received} bytes), sent {messages_sent} ({bytes_sent} bytes)"
 )
-_OPTIONAL = ("via", "tls", "subprotocol", "extensions", "user")
+_OPTIONAL = ("via", "proxy_id", "tls", "subprotocol", "extensions", "user")
 """Fields that are in the line if they have a value."""
 
 
@@ -41,6 +41,8 @@ def clientFields(peer: Peer, tls: TlsInfo | None, user: str | None = None) -> di
     fields = {"peer": str(peer)}
     if peer.via is not None:
         fields["via"] = peer.via
+    if peer.proxyId is not None:
+        fields["proxy_id"] = peer.proxyId
     if tls is not None:
         fields["tls"] = tls.version
     user = user or (tls.client if tls is not None else None)
@@ -58,6 +60,7 @@ def logClosed(connection: Any, code: int, sentence: str) -> None:
         "code": code,
         "sentence": sentence,
         "sent": connection.localCloseCode,
+        "told": connection.told,
         "path": pathOf(request.head),
         "route": connection.factory.route.path,
         **clientFields(connection.peer, connection.tls, connection.user),
@@ -70,13 +73,17 @@ def logClosed(connection: Any, code: int, sentence: str) -> None:
         "bytes_sent": frames.bytesOut,
     }
     optional = tuple(filter(fields.get, _OPTIONAL))
-    connection.log.publish(_closedTemplate(optional, bool(sentence)), fields, event="connection.closed")
+    # A client may answer with another code than the one that it was told.
+    isOther = connection.closedByMe and connection.localCloseCode not in (None, code)
+    template = _closedTemplate(optional, isOther, connection.told is not None, bool(sentence))
+    connection.log.publish(template, fields, event="connection.closed")
 
 
 @lru_cache
-def _closedTemplate(optional: tuple[str, ...], hasSentence: bool) -> str:
+def _closedTemplate(optional: tuple[str, ...], isOther: bool, isTold: bool, hasSentence: bool) -> str:
+    parts = ("; sent code {sent}", isOther), ("; told: {told}", isTold), ("; reason: {sentence}", hasSentence)
     # The sentence is at the end, since it is the client's text.
-    return _CLOSED + _named(optional) + ("; reason: {sentence}" if hasSentence else "")
+    return _CLOSED + _named(optional) + "".join(part for part, isThere in parts if isThere)
 
 
 def _named(optional: Iterable[str]) -> str:

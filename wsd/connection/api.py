@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -30,6 +30,9 @@ from wsd.policies.budget import Budget
 from wsd.policies.rates import Rates
 from wsd.policies.timer import Timer
 from wsd.policies.turns import Turns
+
+if TYPE_CHECKING:
+    from wsd.auth.authenticator import Authenticator
 
 
 class Closed(Exception):
@@ -113,6 +116,7 @@ class RouteFactory(Protocol):
     deflateContexts: DeflateContextCache
     connections: set[Any]
     route: Route
+    authenticator: Authenticator | None
 
     def choose(self, offered: tuple[str, ...]) -> str | None:
         """Returns the subprotocol by the route's order of preference."""

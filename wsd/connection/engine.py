@@ -96,6 +96,9 @@ class Engine(WebSocketServerProtocol):
     namesId = True
     """Whether the reason of a close frame that we send first ends with the connection's id, if `close_id` is on."""
 
+    told: str | None = None
+    """The reason of the close frame that we sent first, without the id; None for those of handlers and of clients."""
+
     frames: Any = None
     """The plane, which reads and writes the frames of the open connection: see `wsd.frames`."""
     _consuming = False
@@ -264,8 +267,10 @@ class Engine(WebSocketServerProtocol):
         """Send a close frame, unless one was sent already. Without a code it has no body (RFC 6455 5.5.1)."""
         if self.state != self.STATE_OPEN:
             return
-        if not isReply and self.namesId and self.factory.policies.close_id:
-            reasonUtf8 = withId(reasonUtf8 or b"", self.log.id)
+        if not isReply and self.namesId:
+            self.told = (reasonUtf8 or b"").decode(errors="replace") or None
+            if self.factory.policies.close_id:
+                reasonUtf8 = withId(reasonUtf8 or b"", self.log.id)
         body = b"" if code is None else code.to_bytes(2, "big") + (reasonUtf8 or b"")
         self.frames.sendUncompressed()
         self.frames.write(frameHead(Opcode.CLOSE, len(body)) + body)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.internet.defer import Deferred
@@ -31,6 +31,9 @@ from wsd.policies.rates import Rates
 from wsd.policies.timer import Timer
 from wsd.policies.turns import Turns
 from wsd.resources import Slots
+
+if TYPE_CHECKING:
+    from wsd.auth.authenticator import Authenticator
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ class Factory(WebSocketServerFactory):
     statuses: ClassVar[Mapping[int, int]] = MappingProxyType({})
     """Maps statuses of refused opening handshakes to those that this protocol's clients expect instead."""
 
+    authenticator: Authenticator | None = None
+    """What finds out who the clients of the route are; None if everyone may connect. The route sets it."""
     unusable: str | None = None
     """Why the route accepts no clients. The daemon sets it while the route starts, and keeps it if the start fails."""
     hasFailed = False

@@ -26,6 +26,9 @@ _HOOKS = ("received", "messageBegan", "messageArrived", "onPing")
 class Metering(Backpressure):
     """Counts what arrives, if a rate limits it."""
 
+    timesOverRate = 0
+    """How often the peer has sent more per second than allowed."""
+
     __meter: MessageMeter | None = None
     __wait: IDelayedCall | None = None
 
@@ -53,6 +56,7 @@ class Metering(Backpressure):
         if not seconds:
             return True
         self.factory.counters.limited += 1
+        self.timesOverRate += 1
         if self.factory.policies.over_rate == CLOSE:
             sentence = "more messages or bytes per second than allowed; send them more slowly"
             self.close(CloseCode.POLICY_VIOLATION, sentence, Cause.rate_limited)

@@ -16,7 +16,7 @@ from wsd.connection.opening import Opening
 from wsd.connection.request import Request
 from wsd.head import Head, parseHead
 from wsd.logs import ConnectionLog
-from wsd.policies.address import Peer
+from wsd.policies.address import Peer, TlsInfo
 from wsd.policies.negotiation import Deflate, offeredExtensions, offeredSubprotocols
 
 _COUNTS = ("messagesIn", "messagesOut", "bytesIn", "bytesOut")
@@ -46,14 +46,14 @@ class Moving(Opening):
     @property
     def isMovable(self) -> bool:
         """
-        Whether this connection, which is frozen, could be moved now. If not, that may change soon.
+        Whether this connection, which is frozen and without TLS of our own, could be moved now. If not, that may
+        change soon.
 
         If the hook `full` holds reading, it will do so again in the other process, which gets the unsent bytes.
         """
         frames = self.frames
         return (
             self.isOpen
-            and self.tls is None
             and frames is not None
             and self.held == 1 + self._heldByFull + self.heldByRate
             and not frames.isBusy
@@ -69,7 +69,10 @@ class Moving(Opening):
         return {
             "id": self.id,
             "head": _textOf(self.request.head),
-            "peer": [self.peer.address, self.peer.port, self.peer.secure, self.peer.direct, self.peer.via],
+            # An older version takes no more than these five.
+            "peer": list(self.peer[:5]),
+            "proxyId": self.peer.proxyId,
+            "tls": None if self.tls is None else astuple(self.tls),
             "user": self.user,
             "identity": None if self.request.identity is None else astuple(self.request.identity),
             "subprotocol": self.subprotocol,
@@ -100,11 +103,13 @@ class Moving(Opening):
         factory = self.factory
         head = parseHead(saved["head"].encode("latin-1"))
         offered, extensions = offeredSubprotocols(head.headers), offeredExtensions(head.headers)
-        self.peer, self.tls, self.user = Peer(*saved["peer"]), None, saved["user"]
+        # An older version saves neither an id of a proxy nor TLS.
+        self.peer, self.user = Peer(*saved["peer"])._replace(proxyId=saved.get("proxyId")), saved["user"]
+        self.tls = None if saved.get("tls") is None else TlsInfo(*saved["tls"])
         key = head.headers.get("sec-websocket-key", "")
         # A process before authentication existed does not name one.
         identity = None if saved.get("identity") is None else AuthenticatedUser(*saved["identity"])
-        self.request = Request(head, self.peer, None, offered, extensions, key, saved["id"], identity)
+        self.request = Request(head, self.peer, self.tls, offered, extensions, key, saved["id"], identity)
         self.id = saved["id"]
         self.log = ConnectionLog(self.id)
         self.subprotocol, self.extension = saved["subprotocol"], saved["extension"]

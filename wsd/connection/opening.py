@@ -14,6 +14,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IProtocol
 from twisted.python.failure import Failure
 
+from wsd.auth.outcome import AuthenticatedUser, TokenError
 from wsd.connection.access import pathOf
 from wsd.connection.api import ConnectionApi
 from wsd.connection.backpressure import NEVER
@@ -171,6 +172,28 @@ class Opening(Metering):
             self.held = 0
         else:
             self.release()
+
+    def renewedBy(self, token: str) -> AuthenticatedUser:
+        """Returns the client's user with a newer token, which `useIdentity` puts in force. Raises `TokenError`."""
+        identity, authenticator = self.request.identity, self.factory.authenticator
+        if identity is None or authenticator is None:
+            raise TokenError("bad_token", "this route does not authenticate its clients, so there is no token to renew")
+        return authenticator.renewed(identity, token)
+
+    def useIdentity(self, identity: AuthenticatedUser) -> None:
+        """The client has a newer token: close the connection when that one expires."""
+        self.request.identity = identity
+        if self.isOpen:
+            self._endAt(identity.expires)
+
+    def renewToken(self, token: str) -> None:
+        """
+        Keep the connection open until this token expires, instead of the one that it was opened with.
+
+        For a protocol whose clients have a message for that. Raises `TokenError`, with a `code` and a `sentence`, if
+        the token is not valid here or is for another user; the connection then keeps the old one.
+        """
+        self.useIdentity(self.renewedBy(token))
 
     def _endAt(self, expires: float | None) -> None:
         """Close when the client's authentication expires, in seconds since 1970; None: never."""

@@ -72,6 +72,7 @@ def detailsOf(connection: Connection, now: float) -> dict[str, Any]:
     row = rowOf(connection, now)
     row["opened"] = datetime.fromtimestamp(time() - row["age"], UTC).isoformat(timespec="milliseconds")
     row["round_trip_tcp"] = _tcpRoundTrip(connection)
+    row["proxy_id"] = connection.peer.proxyId
     row["handshake"] = _handshakeOf(connection)
     row["tls"] = _tlsOf(connection)
     row["buffers"] = {
@@ -103,7 +104,7 @@ def _tlsOf(connection: Connection) -> dict[str, Any] | None:
 
 
 def _limitsOf(connection: Connection) -> dict[str, Any]:
-    """The limits of its buffers, and which of them it has reached."""
+    """The limits of its buffers and rates, and which of them it has reached."""
     policies = connection.factory.policies
     return {
         "max_message": connection.factory.frameLimits.maxMessage,
@@ -112,6 +113,10 @@ def _limitsOf(connection: Connection) -> dict[str, Any]:
         "full": connection.isFull,
         "times_full": connection.fulls,
         "reading_held": bool(connection.held),
+        "messages_per_second": policies.messages_per_second or None,
+        "bytes_per_second": policies.bytes_per_second or None,
+        "times_over_rate": connection.timesOverRate,
+        "waits_for_rate": bool(connection.heldByRate),
     }
 
 

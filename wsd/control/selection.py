@@ -21,7 +21,7 @@ from wsd.control.fields import Fields
 from wsd.control.interface import CommandError
 from wsd.control.rows import ageOf, routeOf
 
-_STEP = 0.002
+_STEP = 0.001
 """Seconds of work between two turns of the reactor."""
 _LOOK = 16
 """Connections between two looks at the clock."""
@@ -92,10 +92,10 @@ def _addressTest(text: str) -> Match:
     if text == "unix":
         return lambda connection: _addressOf(connection) == "unix"
     try:
-        network = ip_network(text)
-    except ValueError as error:
+        network = ip_network(text, strict=False)
+    except ValueError:
         raise CommandError(
-            f'address: "{text}" is not an address or a network ({error}); write "192.0.2.7" or "2001:db8::/32"'
+            f'address: "{text}" is not an address or a network; write "192.0.2.7" or "2001:db8::/32"'
         ) from None
     known: dict[str, bool] = {}
 
@@ -161,23 +161,30 @@ class Selection:
                 await self.pace.rest()
 
     async def _sorted(self, name: str) -> AsyncIterator[Connection]:
-        """Sort a run at a time, and merge the runs: to sort all at once would take too long."""
+        """
+        Sort a run at a time, and merge the runs: to sort all at once would take too long.
+
+        What is sorted are numbers in a list. Ten thousand tuples instead would start full garbage collections, each of
+        which goes through all objects of all connections, and holds the reactor meanwhile.
+        """
         isDescending, key = SORTS[name]
         isDescending ^= self.reverse
         now = self.clock.seconds()
-        runs: list[list[tuple[Any, int, Connection]]] = []
-        number = 0
+        found: list[Connection] = []
+        keys: list[Any] = []
+        runs: list[list[int]] = []
         async for connection in self._walk():
-            if number % _RUN == 0:
+            if len(found) % _RUN == 0:
                 runs.append([])
-            number += 1
-            runs[-1].append((key(connection, now), -number if isDescending else number, connection))
-            if number % _RUN == 0:
-                runs[-1].sort(reverse=isDescending)
+            runs[-1].append(len(found))
+            found.append(connection)
+            keys.append(key(connection, now))
+            if len(found) % _RUN == 0:
+                runs[-1].sort(key=keys.__getitem__, reverse=isDescending)
         if runs:
-            runs[-1].sort(reverse=isDescending)
-        for _, _, connection in islice(merge(*runs, reverse=isDescending), self.limit):
-            yield connection
+            runs[-1].sort(key=keys.__getitem__, reverse=isDescending)
+        for number in islice(merge(*runs, key=keys.__getitem__, reverse=isDescending), self.limit):
+            yield found[number]
             if self.pace.isOver:
                 await self.pace.rest()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from cryptography import x509
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from wsd.connection.request import newId
 from wsd.listen.clienthello import ClientHello, ClientHelloReader, HelloTooLong
 from wsd.listen.records import Records, reasonOf
+from wsd.metrics import TlsHandshakes
 from wsd.policies.address import TlsInfo
 
 ALPN = "http/1.1"
@@ -55,10 +57,11 @@ class Handshake:
     `records` is None until the ClientHello is complete and accepted. `serverName` is its server name (RFC 6066 3).
     """
 
-    def __init__(self, choose: ChooseContext, count: Callable[[str], object]) -> None:
-        """`count` is called with the version once the handshake is complete, or with "failed"."""
+    def __init__(self, choose: ChooseContext, counted: TlsHandshakes) -> None:
+        """The handshake is counted there at its end."""
         self._choose = choose
-        self._count = count
+        self._began: float | None = None
+        self._counted = counted
         self._hello: ClientHelloReader | None = ClientHelloReader()
         self.records: Any = None
         self.serverName: str | None = None
@@ -74,13 +77,15 @@ class Handshake:
 
         Raises `HandshakeFailed`.
         """
+        if self._began is None:
+            self._began = monotonic()
         try:
             rest = self._feed(data)
         except HandshakeFailed:
-            self._count("failed")
+            self._counted.count("failed")
             raise
         if rest is not None:
-            self._count(self.records.tls.version() or "")
+            self._counted.complete(self.records.tls.version() or "", monotonic() - self._began)
         return rest
 
     def _feed(self, data: bytes) -> bytes | None:

@@ -28,6 +28,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import directlyProvides, providedBy
 
+from wsd.listen.proxytlvs import NO_FACTS, ClientFacts, MalformedTlv, readTlvs
+
 _SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 _FIXED = 16
 """Bytes of a version 2 header before its addresses."""
@@ -52,6 +54,8 @@ class ProxyHeader:
 
     peer: IAddress | None
     host: IAddress | None
+    facts: ClientFacts = NO_FACTS
+    """What the proxy says about the client."""
 
 
 def readHeader(data: bytes) -> tuple[ProxyHeader, int] | None:
@@ -91,7 +95,7 @@ def _address(text: str, port: str, version: int) -> IAddress:
 
 
 def _readV2(data: bytes) -> tuple[ProxyHeader, int] | None:
-    """Signature, version and command, family, length, addresses, TLVs (which are skipped)."""
+    """Signature, version and command, family, length, addresses, TLVs."""
     if not data.startswith(_SIGNATURE[: len(data)]):
         raise Malformed(
             "the connection does not begin with a PROXY header; configure the proxy to send one (send-proxy-v2)"
@@ -103,28 +107,32 @@ def _readV2(data: bytes) -> tuple[ProxyHeader, int] | None:
         raise Malformed("the PROXY header has an unknown version or command, or is too long")
     if len(data) < _FIXED + length:
         return None
-    body = data[_FIXED : _FIXED + length]
-    header = ProxyHeader(None, None) if command & 15 == 0 else _addresses(family, body)
-    return header, _FIXED + length
-
-
-def _addresses(family: int, body: bytes) -> ProxyHeader:
-    if family == 0:
-        return ProxyHeader(None, None)
+    whole = data[: _FIXED + length]
+    if command & 15 == 0 or family == 0:
+        return ProxyHeader(None, None), len(whole)
     size = {_TCP4: 4, _TCP6: 16, _UNIX_STREAM: _UNIX_PATH}.get(family)
-    if size is None or len(body) < 2 * size + (0 if family == _UNIX_STREAM else 4):
+    end = _FIXED + 2 * (size or 0) + (0 if family == _UNIX_STREAM else 4)
+    if size is None or len(whole) < end:
         raise Malformed(
             f"the PROXY header has addresses of an unknown kind (0x{family:02x}), or too few bytes for them"
         )
+    try:
+        facts = readTlvs(whole, end)
+    except MalformedTlv as error:
+        raise Malformed(str(error)) from None
+    return ProxyHeader(*_addresses(family, whole[_FIXED:end], size), facts), len(whole)
+
+
+def _addresses(family: int, body: bytes, size: int) -> tuple[IAddress, IAddress]:
     if family == _UNIX_STREAM:
-        return ProxyHeader(_unix(body[:size]), _unix(body[size : 2 * size]))
+        return _unix(body[:size]), _unix(body[size:])
     ports = struct.unpack_from("!HH", body, 2 * size)
     made = IPv4Address if family == _TCP4 else IPv6Address
     peer, host = (
         made("TCP", str(ip_address(body[start : start + size])), port)
         for start, port in ((0, ports[0]), (size, ports[1]))
     )
-    return ProxyHeader(peer, host)
+    return peer, host
 
 
 def _unix(path: bytes) -> UNIXAddress:
@@ -137,14 +145,15 @@ class ProxiedTransport:
     A transport with the addresses of a PROXY header. Everything else is the real transport's.
 
     `via` is the proxy's address: a client behind a proxy is never treated as one on this machine. It is None if another
-    worker has accepted the connection of a client without a proxy. `waited` is the
-    number of seconds that the header took, which count towards `opening_timeout`.
+    worker has accepted the connection of a client without a proxy. `facts` are what the proxy says about the client.
+    `waited` is the number of seconds that the header took, which count towards `opening_timeout`.
     """
 
     def __init__(self, transport: Any, header: ProxyHeader, via: str | None, waited: float) -> None:
         self._transport = transport
         self._header = header
         self.via = via
+        self.facts = header.facts
         self.waited = waited
         directlyProvides(self, providedBy(transport))
         # These are called often, and __getattr__ is slow.

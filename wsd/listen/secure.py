@@ -22,9 +22,10 @@ from wsd.listen.handshake import ChooseContext, Handshake, HandshakeFailed, tlsI
 from wsd.listen.sealing import Sealer
 from wsd.listen.transport import LATER, READ
 from wsd.logs import ConnectionLog
+from wsd.metrics import TlsHandshakes
 from wsd.policies.address import TlsInfo
 
-_PASSED = {"setWaterMarks", "limitKernelBuffer", "via", "waited"}
+_PASSED = {"setWaterMarks", "limitKernelBuffer", "via", "facts", "waited"}
 _PASSED |= {"getTcpNoDelay", "setTcpNoDelay", "getTcpKeepAlive", "setTcpKeepAlive"}
 """Attributes that are passed on from the transport below, if it has them."""
 
@@ -70,12 +71,12 @@ class SecureTransport:
         "protocol",
     )
 
-    def __init__(self, choose: ChooseContext, protocol: Any, count: Callable[[str], object]) -> None:
+    def __init__(self, choose: ChooseContext, protocol: Any, counted: TlsHandshakes) -> None:
         self.protocol = protocol
         self.connected = False
         self.disconnecting = False
         self._phase = _HANDSHAKE
-        self._handshake: Handshake | None = Handshake(choose, count)
+        self._handshake: Handshake | None = Handshake(choose, counted)
         self._serverName: str | None = None
         self._records: Any = None
         self._sealer: Any = None

@@ -29,6 +29,7 @@ from wsd.listen.keypairs import KeyPair, readFile, readKeyPair
 from wsd.listen.records import reasonOf
 from wsd.listen.secure import SecureTransport
 from wsd.listen.selfsigned import ensureSelfSigned
+from wsd.metrics import TlsHandshakes
 from wsd.policies.address import TlsInfo
 
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -73,8 +74,8 @@ class Certificates:
         """With `self_signed`, the file of the authority's certificate, which clients may trust."""
         self._seen: object = None
         self._loggedExpiry: float | None = None
-        self.handshakes: dict[str, int] = {}
-        """The number of handshakes, by version or "failed"."""
+        self.handshakes = TlsHandshakes()
+        """The handshakes that have ended."""
         self._contexts = self._read(tls)
 
     # -- reading --------------------------------------------------------------------------------------------------
@@ -206,10 +207,7 @@ class Certificates:
 
     def wrap(self, factory: IProtocolFactory) -> IProtocolFactory:
         """A factory that puts TLS in front of the protocols of `factory`."""
-        return SecureFactory(self._choose, factory, self._count)
-
-    def _count(self, version: str) -> None:
-        self.handshakes[version] = self.handshakes.get(version, 0) + 1
+        return SecureFactory(self._choose, factory, self.handshakes)
 
 
 class SecureFactory(Factory):
@@ -217,15 +215,15 @@ class SecureFactory(Factory):
 
     noisy = False
 
-    def __init__(self, choose: ChooseContext, inner: IProtocolFactory, count: Callable[[str], object]) -> None:
+    def __init__(self, choose: ChooseContext, inner: IProtocolFactory, counted: TlsHandshakes) -> None:
         self._choose = choose
-        self._count = count
+        self._counted = counted
         self.inner = inner
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Build the inner protocol, and TLS below it."""
         inner = self.inner.buildProtocol(addr)  # type: ignore[arg-type]
-        return None if inner is None else SecureTransport(self._choose, inner, self._count)
+        return None if inner is None else SecureTransport(self._choose, inner, self._counted)
 
     def doStart(self) -> None:
         """Start the inner factory."""

@@ -99,6 +99,25 @@ class CompressedBytes:
     deflatedOut: int = 0
 
 
+class TlsHandshakes:
+    """The TLS handshakes, by version or "failed", and the seconds that the complete ones took."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.durations: dict[str, Histogram] = {}
+
+    def count(self, version: str) -> None:
+        """Count a handshake."""
+        self.counts[version] = self.counts.get(version, 0) + 1
+
+    def complete(self, version: str, seconds: float) -> None:
+        """Count a complete handshake."""
+        self.count(version)
+        if version not in self.durations:
+            self.durations[version] = _openings()
+        self.durations[version].observe(seconds)
+
+
 def _openings() -> Histogram:
     return Histogram(0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10)
 

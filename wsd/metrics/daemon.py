@@ -14,6 +14,7 @@ from wsd.metrics.counters import (
     ReloadCounters,
     RouteCounters,
     ShareCounters,
+    TlsHandshakes,
     Traffic,
     UserCounters,
 )
@@ -47,7 +48,7 @@ class Metrics:
         self._sendBuffers: Callable[[], Iterable[int]] = tuple
         self._certificates: Callable[[], Mapping[str, float]] = dict
         self._revoked: Callable[[], float | None] = lambda: None
-        self._tlsHandshakes: Callable[[], Mapping[str, int]] = dict
+        self._tlsHandshakes: Callable[[], TlsHandshakes] = TlsHandshakes
         self._threads: dict[str, Callable[[], int]] = {}
         self._memory: Callable[[], MemoryLevels] = MemoryLevels
         self._openByUser: Callable[[], Mapping[str, int]] = dict
@@ -130,8 +131,8 @@ class Metrics:
         """Set the function that returns when the first revocation list expires: seconds since 1970, or None."""
         self._revoked = read
 
-    def setTlsHandshakes(self, read: Callable[[], Mapping[str, int]]) -> None:
-        """Set the function that returns the number of TLS handshakes, by version or "failed"."""
+    def setTlsHandshakes(self, read: Callable[[], TlsHandshakes]) -> None:
+        """Set the function that returns the TLS handshakes."""
         self._tlsHandshakes = read
 
     def setLag(self, read: Callable[[], float]) -> None:

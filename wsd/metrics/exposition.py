@@ -25,6 +25,7 @@ from wsd.metrics.counters import (
     ReloadCounters,
     RouteCounters,
     ShareCounters,
+    TlsHandshakes,
     UserCounters,
     bucketsOf,
 )
@@ -72,8 +73,7 @@ class Exposition(Collector):
         yield from self._routes(metrics.routes)
         yield from self._distributions(metrics.routes)
         yield _counter("wsd_handshakes", "Opening handshakes by result.", "result", metrics.handshakes.items())
-        tlsHandshakes = metrics._tlsHandshakes().items()
-        yield _counter("wsd_tls_handshakes", "TLS handshakes, by version or failed.", "version", tlsHandshakes)
+        yield from self._tls(metrics._tlsHandshakes())
         yield _counter("wsd_refusals", "Refused requests, by status.", "status", metrics.refusals.items())
         yield _counter(
             "wsd_http_drops", "HTTP connections closed without an answer.", "reason", metrics.httpDrops.items()
@@ -172,6 +172,17 @@ class Exposition(Collector):
             http.durations.buckets(),
             http.durations.sum,
         )
+
+    @staticmethod
+    def _tls(handshakes: TlsHandshakes) -> Iterator[Metric]:
+        counts = handshakes.counts.items()
+        yield _counter("wsd_tls_handshakes", "TLS handshakes, by version or failed.", "version", counts)
+        durations = HistogramMetricFamily(
+            "wsd_tls_handshake_seconds", "From the first byte of a TLS handshake to its end.", labels=["version"]
+        )
+        for version, each in handshakes.durations.items():
+            durations.add_metric([version], each.buckets(), each.sum)
+        yield durations
 
     @staticmethod
     def _users(users: Mapping[str, UserCounters]) -> Iterator[Metric]:

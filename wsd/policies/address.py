@@ -56,7 +56,8 @@ class Peer(NamedTuple):
 
     `port` is 0 if a proxy did not report it. `secure` means that the client uses TLS, to us or to a trusted proxy.
     `direct` means that it is on this machine with no proxy in between, so that it may do what only loopback may. `via`
-    is the address of the proxy in between, None without one.
+    is the address of the proxy in between, None without one. `proxyId` is the id that the proxy has given to the
+    connection in a PROXY header, None without one.
     """
 
     address: str
@@ -64,6 +65,7 @@ class Peer(NamedTuple):
     secure: bool = False
     direct: bool = False
     via: str | None = None
+    proxyId: str | None = None
 
     def __str__(self) -> str:
         host = f"[{self.address}]" if ":" in self.address else self.address

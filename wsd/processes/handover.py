@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 
 from wsd.head import Refused
 from wsd.listen.proxy import ProxiedTransport, ProxyHeader
+from wsd.listen.proxytlvs import NO_FACTS, ClientFacts
 from wsd.listen.transport import TCPTransport, UNIXTransport
 from wsd.policies.address import TlsInfo
 from wsd.processes.channel import ChannelMessage, ProcessChannel
@@ -74,12 +75,14 @@ class Passing:
         assert self.owner is not None
         wire = getattr(transport, "wire", None)
         tls = self._tlsOf(transport)
+        facts = getattr(transport, "facts", NO_FACTS)
         fields = {
             "client": _toFields(transport.getPeer()),
             "host": _toFields(transport.getHost()),
             "via": getattr(transport, "via", None),
             "waited": getattr(transport, "waited", 0.0),
             "tls": _tlsToFields(tls),
+            "facts": [_tlsToFields(facts.tls), facts.id],
         }
         if tls is None and wire is not None and not wire.unsent:
             self.owner.send(CONNECTION, {**fields, "relayed": False}, data, [wire.fileno()])
@@ -113,7 +116,9 @@ class Receiving:
             return
         accepted.setblocking(False)
         fields = message.fields
-        header = ProxyHeader(_fromFields(fields["client"]), _fromFields(fields["host"]))
+        clientTls, name = fields["facts"]
+        facts = ClientFacts(_tlsFromFields(clientTls), name)
+        header = ProxyHeader(_fromFields(fields["client"]), _fromFields(fields["host"]), facts)
         door: Any = self._doors.buildProtocol(header.peer)
         try:
             transport = self._transport(accepted, door)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from dataclasses import astuple
 from typing import Any, NamedTuple
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
 from wsd.connection import Connection, Factory
 from wsd.listen.proxy import ProxiedTransport, ProxyHeader
+from wsd.listen.proxytlvs import ClientFacts
 from wsd.listen.transport import Sending, TCPTransport, UNIXTransport
+from wsd.policies.address import TlsInfo
 from wsd.web.door import Door
 from wsd.web.site import Site
 
@@ -43,6 +46,7 @@ class Leaving:
             "unread": door.unread,
             "place": door.place,
             "proxied": _proxiedOf(door.transport),
+            "facts": _factsOf(door.transport),
             "unsent": wire.suspend(),
         }
 
@@ -103,7 +107,7 @@ def arrive(site: Site, factory: Factory, version: int, ring: Any, descriptor: in
     """
     connection, door = factory.build(), Door(site)
     wire = _wireOn(descriptor, door, ring)
-    transport = _proxied(wire, saved["proxied"])
+    transport = _proxied(wire, saved)
     try:
         wire.setWaterMarks(factory.policies.high_water, factory.policies.low_water)
         identity = saved["connection"].get("identity")
@@ -121,7 +125,7 @@ def arriveNew(site: Site, ring: Any, descriptor: int, saved: Mapping[str, Any]) 
     """Go on with a connection whose first request has not been read completely."""
     door = Door(site)
     wire = _wireOn(descriptor, door, ring)
-    door.makeConnection(_proxied(wire, saved["proxied"]))
+    door.makeConnection(_proxied(wire, saved))
     if saved["unread"]:
         door.dataReceived(saved["unread"])
 
@@ -147,11 +151,20 @@ def _proxiedOf(transport: Any) -> list[Any] | None:
     return [_fieldsOf(transport.getPeer()), _fieldsOf(transport.getHost()), transport.via]
 
 
-def _proxied(wire: Sending, fields: Any) -> Any:
-    if fields is None:
+def _factsOf(transport: Any) -> list[Any] | None:
+    """What a proxy has said about the client."""
+    facts = getattr(transport, "facts", None)
+    return None if facts is None else [None if facts.tls is None else astuple(facts.tls), facts.id]
+
+
+def _proxied(wire: Sending, saved: Mapping[str, Any]) -> Any:
+    if saved["proxied"] is None:
         return wire
-    peer, host, via = fields
-    return ProxiedTransport(wire, ProxyHeader(_addressOf(peer), _addressOf(host)), via, 0.0)
+    peer, host, via = saved["proxied"]
+    # An older version does not save the facts.
+    tls, name = saved.get("facts") or (None, None)
+    facts = ClientFacts(None if tls is None else TlsInfo(*tls), name)
+    return ProxiedTransport(wire, ProxyHeader(_addressOf(peer), _addressOf(host), facts), via, 0.0)
 
 
 def _fieldsOf(address: Any) -> list[Any]:

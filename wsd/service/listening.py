@@ -20,7 +20,7 @@ from wsd.listen.port import Shortage
 from wsd.listen.proxy import ProxyFactory
 from wsd.listen.rebinding import Rebound, rebind
 from wsd.listen.ring import Ring, ringOf
-from wsd.metrics import Metrics
+from wsd.metrics import Metrics, TlsHandshakes
 from wsd.policies.address import TlsInfo
 from wsd.web.door import Doors
 from wsd.web.site import Site
@@ -73,8 +73,8 @@ class Listening:
         self._metrics = metrics
         self.certificates = certificates
         """The certificates, None if no listener is for TLS."""
-        self.handshakes: dict[str, int] = {} if certificates is None else certificates.handshakes
-        """The number of TLS handshakes, by version or "failed"."""
+        self.handshakes = TlsHandshakes() if certificates is None else certificates.handshakes
+        """The TLS handshakes that have ended."""
         self._proxyProtocol = config.proxy_protocol
         self._openingTimeout = config.policies.opening_timeout
         self._proxies: WeakSet[ProxyFactory] = WeakSet()

@@ -264,7 +264,8 @@ def _ownAccessLines(config: Config) -> EventWriter | None:
 def unwritable(config: Config, error: OSError) -> str:
     """Why the log cannot be written."""
     if error.filename is None:
-        return f'log.format: there is no journal at {JOURNAL} ({error.strerror}); use "text" or "json"'
+        table = "log" if config.log.format == "journal" else "access"
+        return f'{table}.format: there is no journal at {JOURNAL} ({error.strerror}); use "text" or "json"'
     tables = (("log", config.log), ("access", config.access))
     key = next((name for name, table in tables if table.file == error.filename), None)
     where = f"{key}.file: " if key else ""

@@ -133,7 +133,7 @@ class Door(Protocol):
         returns once, belong to the WebSocket.
         """
         head: Head | None = None
-        tls = self._site.tlsOf(self.transport)
+        tls = self._site.tlsOfClient(self.transport)
         try:
             head, tokens = unmark(parseHead(data))
             passing = self._site.passing
@@ -175,7 +175,8 @@ class Door(Protocol):
         peer = self._site.trust.peer(hostOf(address), getattr(address, "port", 0), secure, head.headers)
         via = getattr(self.transport, "via", None)
         if via is not None:
-            peer = peer._replace(direct=False, via=peer.via or via)
+            facts = getattr(self.transport, "facts", None)
+            peer = peer._replace(direct=False, via=peer.via or via, proxyId=None if facts is None else facts.id)
         isUnix = isinstance(host, UNIXAddress)
         # No browser can open a unix socket, so only a proxy can bring a request for a foreign name.
         if not isUnix or not peer.direct:

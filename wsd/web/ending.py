@@ -147,7 +147,7 @@ class Ending:
         who = peer or hostOf(self._transport.getPeer())
         name = name or (None if self.requests is None else self.requests.refused())
         log = ConnectionLog(name or newId())
-        self._site.refused(log, head, who, refused, self._site.tlsOf(self._transport))
+        self._site.refused(log, head, who, refused, self._site.tlsOfClient(self._transport))
         answer = answerTo(refused, head, peer, self._site.hasConsole, log.id)
         self._transport.write(_answer(refused, answer, isHead=head is not None and head.method == "HEAD"))
         self.linger()

@@ -58,6 +58,8 @@ class SiteRoute:
         """Finds out who a client is; None if everyone may connect."""
         self.origins = route.origins
         self.factories = factories
+        for factory in factories.values():
+            factory.authenticator = authenticator
         self._single = factories.get(None)
         """The factory for every subprotocol, None if there is one for each."""
         self._resources = {id(factory): factory.resource() for factory in self.distinct()}
@@ -344,6 +346,11 @@ class Site:
         request.prepath, request.postpath = parts[:depth], parts[depth:]
         found: IResource = getChildForRequest(resource, request)
         return found
+
+    def tlsOfClient(self, transport: Any) -> TlsInfo | None:
+        """What the TLS of a client agreed on: its handshake with a trusted proxy, or with this daemon."""
+        facts = getattr(transport, "facts", None)
+        return self.tlsOf(transport) if facts is None or facts.tls is None else facts.tls
 
     def refused(
         self,

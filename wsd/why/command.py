@@ -17,8 +17,11 @@ from wsd.why.story import tell
 _ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{10}(?![0-9a-f])")
 _DESCRIPTION = (
     "The id is at the end of a close reason, in the header X-Request-Id of a refusal, and on the error page. Without "
-    "files, the log of the configuration is searched, or the journal."
+    "files, the log that the configuration names is searched, or the journal."
 )
+
+_USUAL = "/etc/wsd/wsd.toml"
+"""The configuration of a daemon that systemd runs."""
 
 
 def addCommands(commands: Commands) -> None:
@@ -26,7 +29,12 @@ def addCommands(commands: Commands) -> None:
     parser = commands.add("why", "Tell why a connection was closed or a request refused.", _run, _DESCRIPTION)
     parser.add_argument("id", metavar="ID", help="the id, or a text that contains it, such as a close reason")
     parser.add_argument("files", metavar="FILE", nargs="*", help="log files; their rotated copies are read as well")
-    parser.add_argument("-c", "--config", metavar="FILE", help="the configuration file, which names the log's files")
+    parser.add_argument(
+        "-c",
+        "--config",
+        metavar="FILE",
+        help=f"the configuration file, which names the log's files (default: {_USUAL}, if it exists)",
+    )
     parser.add_argument("--unit", metavar="UNIT", default="wsd", help="the systemd unit of the daemon (default: wsd)")
 
 
@@ -36,8 +44,9 @@ def _run(arguments: Namespace) -> None:
     records, places = find(files, unit, name)
     if not records:
         raise SystemExit(
-            f"wsd: no line about {name} in {', '.join(places)}; the log may have been deleted, or have left the line "
-            "out (log.level, access.enabled, access.sample, access.per_minute)"
+            f"wsd: there is no line about {name} in {', '.join(places)}; name other log files, or the configuration "
+            "with --config, unless the line was deleted, or left out (log.level, access.enabled, access.sample, "
+            "access.per_minute)"
         )
     print("\n".join(tell(records)))
 
@@ -54,9 +63,8 @@ def _placesOf(arguments: Namespace) -> tuple[list[str], str | None]:
     """The files to search, and the unit whose journal is to be searched, or None."""
     if arguments.files:
         return arguments.files, None
-    if arguments.config is None:
-        return [], arguments.unit
-    config = readFile(arguments.config, optionsOf, offer=offerOf(os.environ))
+    path = arguments.config or os.environ.get("WSD_CONFIG") or (_USUAL if os.path.exists(_USUAL) else None)
+    config = readFile(path, optionsOf, offer=offerOf(os.environ), environ=os.environ)
     files = [file for file in (config.log.file, config.access.file) if file is not None]
     isInJournal = config.log.file is None or config.access.format == "journal"
     return files, arguments.unit if isInJournal else None

@@ -21,7 +21,9 @@ _SENTENCES: Mapping[str, re.Pattern[str]] = {
     for name, pattern in {
         "connection.opened": r"opened (?P<path>\S+) for (?P<peer>\S+)",
         "connection.closed": r"closed: (?P<cause>\w+), (?P<code>\d+), by the (?P<by>\w+); (?P<path>\S+) for "
-        rf"(?P<peer>\S+); (?P<duration>[\d.]+) s; {_TRAFFIC}(?:.*?; reason: (?P<sentence>.*))?",
+        rf"(?P<peer>\S+); (?P<duration>[\d.]+) s; {_TRAFFIC}"
+        r"(?:.*?; sent code (?P<sent>\d+)(?=;|$))?(?:.*?; told: (?P<told>.*?)(?=; reason: |$))?"
+        r"(?:.*?; reason: (?P<sentence>.*))?",
         "connection.failed": r"fails with (?P<code>\d+): (?P<reason>.*)",
         "connection.left": r"the client disconnected before the answer",
         "connection.raw": r"the bare connection of (?P<path>\S+) for (?P<peer>\S+) ended; (?P<duration>[\d.]+) s",

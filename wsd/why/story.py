@@ -59,8 +59,10 @@ def _closed(record: Record) -> str:
     cause = _causeOf(record)
     if cause is None:
         return record.message
-    reason = f' and the reason "{fields["sentence"]}"' if fields.get("sentence") else ""
-    code = fields["code"] if cause is Cause.peer_closed else fields.get("sent", fields["code"])
+    isClient = cause is Cause.peer_closed
+    sentence = fields.get("sentence" if isClient else "told")
+    reason = f' and the reason "{sentence}"' if sentence else ""
+    code = fields["code"] if isClient else fields.get("sent", fields["code"])
     return CAUSES[cause].happened.format(code=code, after=_after(record), reason=reason)
 
 

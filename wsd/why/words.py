@@ -22,8 +22,8 @@ CAUSES: Mapping[Cause, Explanation] = {
         "was closed or reloaded.",
     ),
     Cause.closed: Explanation(
-        "The protocol of the route closed the connection with {code}{after}.",
-        "The code and the reason that the client received are the protocol's own: its documentation explains them.",
+        "The protocol of the route closed the connection with {code}{after}{reason}.",
+        "The code and the reason are the protocol's own: its documentation explains them.",
     ),
     Cause.lost: Explanation(
         "The TCP connection broke{after}, or the client disconnected without a closing handshake.",
@@ -81,8 +81,8 @@ CAUSES: Mapping[Cause, Explanation] = {
         "Let the client reconnect after a random delay of some seconds.",
     ),
     Cause.operator: Explanation(
-        "An operator closed the connection with {code}{after}, by wsd ctl close.",
-        "Nothing is wrong with the daemon. The reason of the close, and the line of the command in the log, say more.",
+        "An operator closed the connection with {code}{after}{reason}, by wsd ctl close.",
+        "Nothing is wrong with the daemon. The line of the command in the log says who did it: control.command.",
     ),
     Cause.rate_limited: Explanation(
         "The client sent more messages or bytes per second than allowed, so the server closed the connection with"

@@ -15,6 +15,7 @@ from wsd.commands import CommandParser, Commands
 from wsd.config.values import printable, sizeOf
 
 SORTS = ("age", "bytes", "messages", "unsent", "round_trip", "address", "route", "user")
+_SORT = "sort by age, bytes, messages, unsent or round_trip, largest first, or by address, route or user, from A to Z"
 _LEVELS = ("debug", "info", "warn", "error")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _FILTERS = ("route", "address", "user", "older", "younger", "bytes")
@@ -32,14 +33,14 @@ def addCommands(commands: Commands) -> None:
         "reload",
         _reload,
         "Read the configuration and the certificates again.",
-        "The exit status is 1 if the new configuration is refused; the old one stays in use then.",
+        "The exit status is 1 if the new configuration is refused; the old one then stays in use.",
     )
     _add(
         group,
         "upgrade",
         _upgrade,
         "Hand the listening sockets and the connections over to the version on the disk.",
-        "The exit status is 1 if it cannot take over; the daemon serves on then.",
+        "The exit status is 1 if it cannot take over; the daemon then continues to serve.",
     )
     parser = _add(
         group, "log-level", _logLevel, "Show the level of the log, or change it until the daemon ends.", json=False
@@ -53,8 +54,8 @@ def _addLooking(group: Commands) -> None:
         group, "connections", _connections, "List the WebSockets.", "With --json, each is an object on a line."
     )
     _addFilters(parser)
-    parser.add_argument("--sort", choices=SORTS, help="sort by this: numbers from the largest, texts from A")
-    parser.add_argument("--reverse", action="store_true", help="sort the other way round")
+    parser.add_argument("--sort", choices=SORTS, metavar="KEY", help=_SORT)
+    parser.add_argument("--reverse", action="store_true", help="reverse the order")
     parser.add_argument("--limit", type=_count, metavar="N", help="list only the first N")
     parser = _add(group, "show", _show, "Show everything about one connection, except what may be secret.")
     parser.add_argument("id", metavar="ID", help="the id of the connection, from the list or the log")
@@ -68,8 +69,10 @@ def _addLooking(group: Commands) -> None:
         json=False,
     )
     _addFilters(parser)
-    parser.add_argument("--sort", choices=SORTS, default="bytes", help="sort by this at first (default: bytes)")
-    parser.add_argument("--interval", type=_seconds, default=1.0, metavar="TIME", help="time between views (1s)")
+    parser.add_argument("--sort", choices=SORTS, default="bytes", metavar="KEY", help=f"{_SORT} (default: bytes)")
+    parser.add_argument(
+        "--interval", type=_seconds, default=1.0, metavar="TIME", help="time between updates (default: 1s)"
+    )
 
 
 def _addEnding(group: Commands) -> None:
@@ -93,7 +96,10 @@ def _addEnding(group: Commands) -> None:
         "The daemon keeps running until it is stopped, and /readyz answers 503. wsd ctl resume undoes this.",
     )
     parser.add_argument(
-        "--timeout", type=_seconds, metavar="TIME", help="for pending answers (default: drain of the configuration)"
+        "--timeout",
+        type=_seconds,
+        metavar="TIME",
+        help="how long pending answers may take (default: drain of the configuration)",
     )
     _add(group, "resume", _resume, "Accept connections again after a drain.", json=False)
 
@@ -119,12 +125,16 @@ def _add(group: Commands, name: str, run: Run, about: str, more: str = "", json:
 
 
 def _addFilters(parser: CommandParser) -> None:
-    parser.add_argument("--route", metavar="PATH", help="those of this route, such as /echo or /topics/*")
-    parser.add_argument("--address", metavar="ADDRESS", help="those from this address or network (192.0.2.0/24)")
-    parser.add_argument("--user", metavar="NAME", help="those of this user")
-    parser.add_argument("--older", type=_seconds, metavar="TIME", help="open for at least this time: 90, 10m, 2h, 1d")
-    parser.add_argument("--younger", type=_seconds, metavar="TIME", help="open for at most this time")
-    parser.add_argument("--bytes", type=_size, metavar="SIZE", help="with at least this many bytes of messages: 1MiB")
+    parser.add_argument("--route", metavar="PATH", help="only those of this route, such as /echo or /topics/*")
+    parser.add_argument("--address", metavar="ADDRESS", help="only those from this address or network (192.0.2.0/24)")
+    parser.add_argument("--user", metavar="NAME", help="only those of this user")
+    parser.add_argument(
+        "--older", type=_seconds, metavar="TIME", help="only those open for at least this time: 90, 10m, 2h, 1d"
+    )
+    parser.add_argument("--younger", type=_seconds, metavar="TIME", help="only those open for at most this time")
+    parser.add_argument(
+        "--bytes", type=_size, metavar="SIZE", help="only those with at least this many bytes of messages, such as 1MiB"
+    )
 
 
 def filtersOf(arguments: Namespace) -> dict[str, Any]:

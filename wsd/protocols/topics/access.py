@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from wsd.auth.bearer import BearerMethod, tokenOf
-from wsd.auth.outcome import TokenError
+from wsd.auth.outcome import AuthenticatedUser, TokenError
 from wsd.head import Head, Refused
 from wsd.policies.origin import checkOrigin
 from wsd.protocols.topics.claims import readClaims
@@ -45,7 +45,7 @@ class Access:
     def _claimsOf(self, request: Any, token: str | None) -> Claims | None:
         """What the request's token says. Without a `token_key`, that is the one which has authenticated the client."""
         if self._verifier is None and request.identity is not None and request.identity.method == BearerMethod.name:
-            return readClaims(request.identity.name, request.identity.expires, request.identity.claims)
+            return _claimsOfUser(request.identity)
         return None if token is None else self._verified(token)
 
     def _verified(self, token: str) -> Claims:
@@ -57,9 +57,9 @@ class Access:
             raise TopicError(error.code, error.sentence) from None
         return readClaims(verified.user, verified.expires, verified.claims)
 
-    def renewed(self, subject: Subject, token: str) -> Subject:
-        """The subject with a new token. Raises TopicError."""
-        claims = self._verified(token)
+    def renewed(self, subject: Subject, token: str, identity: AuthenticatedUser | None) -> Subject:
+        """The subject with a new token, which has authenticated the client again as `identity`. Raises TopicError."""
+        claims = self._verified(token) if identity is None or self._verifier is not None else _claimsOfUser(identity)
         user = subject.login if claims.user is None else claims.user
         return replace(subject, user=user, claims=claims)
 
@@ -98,6 +98,10 @@ async def permitted(query: Query, topic: str, levels: Levels, subject: Subject, 
             raise refused[Action.subscribe]
         await access.check(Action.history, topic, levels, subject)
     return query
+
+
+def _claimsOfUser(identity: AuthenticatedUser) -> Claims:
+    return readClaims(identity.name, identity.expires, identity.claims)
 
 
 def _isSameOrigin(head: Head) -> bool:

@@ -12,6 +12,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.web.resource import IResource
 
+from wsd.auth.bearer import BearerMethod
+from wsd.auth.outcome import AuthenticatedUser, TokenError
 from wsd.config import ConfigError, Route
 from wsd.connection import Accept, Connection, Factory, Placement, Refused, Request
 from wsd.frames.codes import CloseCode
@@ -119,9 +121,21 @@ class TopicConnection(Connection):
 
     # -- tokens ---------------------------------------------------------------------------------------------------
 
-    def renew(self, subject: Subject) -> None:
+    def identityOf(self, token: str) -> AuthenticatedUser | None:
+        """The user whom a new token authenticates; None if the route has not asked for one. Raises TopicError."""
+        identity = self.request.identity
+        if identity is None or identity.method != BearerMethod.name:
+            return None
+        try:
+            return self.renewedBy(token)
+        except TokenError as error:
+            raise TopicError(error.code, error.sentence) from None
+
+    def renew(self, subject: Subject, identity: AuthenticatedUser | None) -> None:
         """There is a new token."""
         self.subject = subject
+        if identity is not None:
+            self.useIdentity(identity)
         self._endWithToken()
 
     def _endWithToken(self) -> None:

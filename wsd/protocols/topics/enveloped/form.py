@@ -179,7 +179,9 @@ class EnvelopedForm:
 
     async def _renew(self, request: TopicRequest) -> None:
         """A new token must let its bearer keep what it subscribes to, and where it is present."""
-        subject = self._access.renewed(self._socket.subject, request.fields["token"])
+        token = request.fields["token"]
+        identity = self._socket.identityOf(token)
+        subject = self._access.renewed(self._socket.subject, token, identity)
         for action, topics in (
             (Action.subscribe, self._feed.subscribed.items()),
             (
@@ -191,7 +193,7 @@ class EnvelopedForm:
                 await self._access.check(action, topic, levels, subject)
         if self._isGone:
             return
-        self._socket.renew(subject)
+        self._socket.renew(subject, identity)
         self._socket.send(line("renewed", id=request.id))
 
 

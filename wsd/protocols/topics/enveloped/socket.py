@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from wsd.auth.outcome import AuthenticatedUser
 from wsd.logs import ConnectionLog
 from wsd.protocols.topics.rules import Subject
 
@@ -32,7 +33,10 @@ class EnvelopedSocket(Protocol):
     def release(self) -> None:
         """Read on."""
 
-    def renew(self, subject: Subject) -> None:
+    def identityOf(self, token: str) -> AuthenticatedUser | None:
+        """The user whom a new token authenticates; None if the route has not asked for one. Raises TopicError."""
+
+    def renew(self, subject: Subject, identity: AuthenticatedUser | None) -> None:
         """There is a new token."""
 
     def closeForMemory(self) -> None:
