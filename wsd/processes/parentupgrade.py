@@ -18,16 +18,17 @@ from twisted.internet.defer import Deferred, FirstError, fail, gatherResults
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from wsd.processes.channel import ChannelMessage, closeAll
+from wsd.processes.channel import ChannelMessage
 from wsd.processes.child import Child, WorkerEnded
 from wsd.processes.conversation import NotTakenOver
+from wsd.processes.descriptors import closeAll
 from wsd.processes.given import Given
 from wsd.processes.launching import Command, NewProcess, PidFile, launch
 from wsd.processes.moves import Moved
 from wsd.processes.parent import Parent
-from wsd.processes.upgrade import logBegin, logDone, reasonOf, refusal
+from wsd.processes.upgrade import logBegin, logDone, reasonOf
 from wsd.processes.worker import OWNER
-from wsd.service.daemon import UpgradeRefused
+from wsd.service.upgrading import refuseUpgrade
 
 
 class ParentUpgrade:
@@ -46,7 +47,7 @@ class ParentUpgrade:
     def start(self) -> Deferred[str]:
         """Upgrade. Fires with a sentence about what was done; fails with `UpgradeRefused` if the daemon serves on."""
         if self._parent.successor is not None:
-            return fail(UpgradeRefused("an upgrade is under way already"))
+            return fail(refuseUpgrade("an upgrade is under way already"))
         self._parent.successor = self
         self._isCommitted = False
         logBegin()
@@ -149,12 +150,12 @@ class ParentUpgrade:
             if self._isCommitted and parent.running:
                 child.resume()
         self._new = parent.successor = None
-        raise refusal(sentence)
+        raise refuseUpgrade(sentence, isStopping=not parent.running)
 
     def abort(self) -> None:
         """Called when the daemon stops: end the new processes, unless they have gone on with connections."""
         if self._new is not None and not self._isCommitted:
-            self._new.kill()
+            self._new.kill("the daemon is stopping")
 
 
 def _accepted(message: ChannelMessage) -> None:

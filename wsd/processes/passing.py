@@ -101,17 +101,21 @@ def arrive(site: Site, factory: Factory, version: int, ring: Any, descriptor: in
 
     `version` is that of the old process's state. Raises whatever is wrong with `saved`, after closing the descriptor.
     """
-    connection, door = factory.build(), Door(site)
+    door = Door(site)
     wire = _wireOn(descriptor, door, ring)
-    transport = _proxied(wire, saved["proxied"])
+    connection: Connection | None = None
     try:
+        connection = factory.build()
+        transport = _proxied(wire, saved["proxied"])
         wire.setWaterMarks(factory.policies.high_water, factory.policies.low_water)
         identity = saved["connection"].get("identity")
         door.resume(transport, connection, saved["place"], None if identity is None else identity[0])
         connection.resume(saved["connection"], transport, version)
     except BaseException:
-        connection.forget()
-        door.forget()
+        if connection is not None:
+            connection.forget()
+        if door in site.doors:
+            door.forget()
         wire.abandon()
         raise
     return Arrived(connection, door, wire, saved["unsent"])

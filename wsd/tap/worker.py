@@ -22,6 +22,9 @@ _log = Logger(namespace="wsd")
 
 def main() -> None:
     """Serve until the parent or a signal ends it."""
+    # A terminal and systemd send signals to all processes, also to one that starts: the parent acts on them.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, lambda *_: None)
     import_module(sys.argv[1]).install()
     from twisted.internet import reactor
 
@@ -33,26 +36,28 @@ class _Process:
 
     def __init__(self, reactor: Any) -> None:
         from wsd.processes.channel import ProcessChannel
-        from wsd.processes.child import CHANNEL
+        from wsd.processes.supply import CHANNEL
 
         self._reactor = reactor
         self._worker: Any = None
         self._options: Any = None
         self._fields: dict[str, Any] = {}
-        self._channel = ProcessChannel(reactor, socket.socket(fileno=CHANNEL), self._received, self._lost)
+        self._hasFailed = False
+        os.set_inheritable(CHANNEL, False)
+        self._channel = ProcessChannel(
+            reactor, socket.socket(fileno=CHANNEL), self._received, self._lost, self._dropped
+        )
 
     def run(self) -> None:
         """Run the reactor. Raises SystemExit with the status 1 if the worker could not start."""
-        self._reactor.callWhenRunning(self._setSignals)
+        self._reactor.callWhenRunning(self._handleTerm)
         self._reactor.run()
         daemon = self._worker.daemon if self._worker is not None else None
         if daemon is None or daemon.hasFailed:
             raise SystemExit(1)
 
-    def _setSignals(self) -> None:
-        """A terminal and systemd send signals to all processes: the parent acts on them, and a TERM counts once."""
-        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-            signal.signal(number, lambda *_: None)
+    def _handleTerm(self) -> None:
+        """systemd sends TERM to all processes, too: it counts once."""
         signal.signal(signal.SIGTERM, lambda *_: self._reactor.callFromThread(self._stop))
 
     def _stop(self) -> None:
@@ -64,11 +69,21 @@ class _Process:
     def _received(self, message: Any) -> None:
         if self._worker is not None:
             self._worker.received(message)
+        elif self._hasFailed:
+            # It ends. The parent does not know yet.
+            message.closeDescriptors()
         elif message.kind == "prepare":
             self._fields = message.fields
             self._attempt(self._prepare)
         else:
             self._attempt(self._start, message)
+
+    def _dropped(self, message: Any) -> None:
+        if self._worker is not None:
+            self._worker.dropped(message)
+        else:
+            # Without its listeners it cannot serve.
+            self._reactor.stop()
 
     def _attempt(self, call: Callable[..., None], *arguments: Any) -> None:
         """Call, or log why that failed and end."""
@@ -81,6 +96,7 @@ class _Process:
                 _log.critical("wsd: {sentence}", event="daemon.unusable", sentence=str(error))
             else:
                 _log.failure("wsd cannot start")
+            self._hasFailed = True
             self._reactor.stop()
 
     def _prepare(self) -> None:
