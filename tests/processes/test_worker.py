@@ -115,7 +115,21 @@ class TestTheChannelToTheOwner:
         other.close()
 
 
-def test_a_reload_whose_listeners_find_no_room_is_refused(ours: Started) -> None:
-    ours.worker.dropped(ChannelMessage("prepare", {"listeners": []}))
-    (sent,) = ours.channel.messages
-    assert sent == ("prepared", {"refused": "this worker has no room for more descriptors; raise LimitNOFILE"})
+class TestADescriptorThatFindsNoRoom:
+    REASON = "this worker has no room for more descriptors; raise LimitNOFILE"
+
+    def lose(self, ours: Started, kind: str, **fields: Any) -> list[tuple[str, dict[str, Any]]]:
+        """What a worker says to a message of its parent whose descriptor is lost. The log has it in any case."""
+        with capturedLogs() as events:
+            ours.worker.dropped(ChannelMessage(kind, fields))
+        assert [event["event"] for event in events] == ["worker.full"]
+        return ours.channel.messages
+
+    def test_refuses_a_reload(self, ours: Started) -> None:
+        assert self.lose(ours, "prepare", listeners=[]) == [("prepared", {"refused": self.REASON})]
+
+    def test_refuses_an_upgrade(self, ours: Started) -> None:
+        assert self.lose(ours, "upgrade", question=7) == [("answer", {"refused": self.REASON, "question": 7})]
+
+    def test_leaves_everything_else_as_it_was(self, ours: Started) -> None:
+        assert self.lose(ours, "peer") == []

@@ -28,8 +28,8 @@ from zope.interface import implementer
 
 from wsd.processes.descriptors import closeAll, duplicateAll, unpack
 
-MAX_FIELDS = 4 * 1024 * 1024
-"""Limit of the bytes of a JSON object."""
+MAX_FIELDS = 64 * 1024 * 1024
+"""Limit of the bytes of a JSON object. The largest has the metrics of a worker: 7 KB for each of its routes."""
 
 MAX_BODY = 256 * 1024 * 1024
 """Limit of the bytes of a body. The largest has a client's unfinished message, and what waits to be sent to it."""

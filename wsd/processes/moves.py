@@ -2,7 +2,7 @@
 Moves the connections of a daemon to the process that takes over, step by step.
 
 `Moves.hold` is the last step that can be taken back completely: until then, this process has only stopped reading, and
-the other one keeps what it was passed without touching it. From `release` on, what is confirmed goes on there.
+the other one keeps what it was passed without touching it. From `release` on, what is confirmed continues there.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ class ParentUpgrade:
         """Connect each worker with the new one of its place."""
         try:
             for child, descriptor in zip(self._parent.children, offer.descriptors, strict=True):
-                await child.ask("upgrade", {}, [descriptor])
+                _accepted(await child.ask("upgrade", {}, [descriptor]))
         finally:
             closeAll(offer.descriptors)
 
@@ -159,6 +159,6 @@ class ParentUpgrade:
 
 
 def _accepted(message: ChannelMessage) -> None:
-    """Raises `NotTakenOver` if the answer to a step says why it has failed."""
+    """Raises `NotTakenOver` if the answer of a worker says why it cannot do what it was asked for."""
     if message.fields["refused"] is not None:
         raise NotTakenOver(message.fields["refused"])

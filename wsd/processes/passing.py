@@ -29,7 +29,7 @@ def wireOf(door: Door) -> Sending | None:
 
 
 class Leaving:
-    """A connection that is passed on. Nothing is read from it and sent to it from now on."""
+    """A connection that is passed on. From now on, nothing is read from it or sent to it."""
 
     def __init__(self, door: Door, wire: Sending) -> None:
         self.door = door

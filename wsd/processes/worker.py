@@ -132,6 +132,14 @@ class Worker:
         )
         self.stop()
 
+    def dropped(self, message: ChannelMessage) -> None:
+        """Called with a message whose descriptors were lost, as this process has no room for more."""
+        self.log.error("{reason}", event="worker.full", reason=_NO_ROOM)
+        if message.kind == "prepare":
+            self.channel.send("prepared", {"refused": _NO_ROOM})
+        elif message.kind == "upgrade":
+            self._answer(message, {"refused": _NO_ROOM})
+
     def stop(self) -> None:
         """Close all connections in order, and end; only the first call counts."""
         if not self._isStopping:
@@ -156,13 +164,6 @@ class Worker:
 
     def _onGathered(self, message: ChannelMessage) -> None:
         self._together.answered(message.fields)
-
-    def dropped(self, message: ChannelMessage) -> None:
-        """Called with a message whose descriptors were lost, as this process has no room for more."""
-        if message.kind == "prepare":
-            self.channel.send("prepared", {"refused": _NO_ROOM})
-        else:
-            self.log.error("{reason}", event="worker.full", reason=_NO_ROOM)
 
     def _onPeer(self, message: ChannelMessage) -> None:
         """A channel between the owner and another worker."""
@@ -232,7 +233,7 @@ class Worker:
     def _onUpgrade(self, message: ChannelMessage) -> None:
         """The descriptor is that of a channel to the worker that takes the place of this one."""
         self._upgrade = WorkerUpgrade(self.daemon, self._reactor, socket.socket(fileno=message.descriptors[0]))
-        self._answer(message, {})
+        self._answer(message, {"refused": None})
 
     def _onStep(self, message: ChannelMessage) -> None:
         assert self._upgrade is not None
