@@ -115,6 +115,32 @@ class TestAProcessThatCannotBeStarted:
         assert ours.child.isRunning
 
 
+class TestAProcessThatGivesNoSignOfLife:
+    def test_is_killed_and_leaves_its_stacks(self, ours: Children) -> None:
+        ours.child.start()
+        ours.processes[0].received(ChannelMessage("alive", {}))
+        for seconds in (30, 1, 2):
+            ours.clock.advance(seconds)
+            ours.child.killIfHung(None)
+        assert ours.processes[0].signals == [signal.SIGABRT, signal.SIGKILL]
+
+    def test_has_more_time_while_it_starts(self, ours: Children) -> None:
+        ours.child.start()
+        ours.clock.advance(180)
+        ours.child.killIfHung(5)
+        assert ours.processes[0].signals == []
+        ours.clock.advance(1)
+        ours.child.killIfHung(5)
+        assert ours.processes[0].signals == [signal.SIGABRT]
+
+    def test_is_killed_earlier_if_systemd_is_stricter(self, ours: Children) -> None:
+        ours.child.start()
+        ours.processes[0].received(ChannelMessage("serving", {}))
+        ours.clock.advance(6)
+        ours.child.killIfHung(5)
+        assert ours.processes[0].signals == [signal.SIGABRT]
+
+
 class TestAnAnswer:
     def ask(self, ours: Children, kind: str) -> list[Any]:
         """Ask. What is answered is in the list then."""

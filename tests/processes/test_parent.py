@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -120,6 +122,19 @@ def test_a_parent_that_stops_neither_reloads_nor_upgrades_and_says_so(ours: Pare
         "not reloaded, the old configuration stays in use: the daemon is stopping",
         "not upgraded: the daemon is stopping",
     ]
+
+
+def test_workers_that_cannot_start_end_the_daemon_once(ours: Parents, monkeypatch: pytest.MonkeyPatch) -> None:
+    signals: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda process, number: signals.append(number))
+    ours.parent._hasServed = False
+    with capturedLogs() as events:
+        for child in ours.parent.children:
+            child.process = None
+            ours.parent._ended(child)
+    assert [event["event"] for event in events] == ["daemon.unusable"]
+    assert signals == [signal.SIGTERM]
+    assert ours.parent.hasFailed
 
 
 def test_no_upgrade_begins_without_a_worker(ours: Parents) -> None:

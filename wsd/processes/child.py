@@ -28,6 +28,9 @@ _LONGEST = 30.0
 _HUNG = 30.0
 """Seconds without a sign of life after which a worker is killed, unless systemd's watchdog is stricter."""
 
+_STARTING = 180.0
+"""The same for a process that has not given its first sign of life: on a busy machine, its imports take long."""
+
 _STACKS = 2.0
 """Seconds in which it then writes the stacks of its threads to the log."""
 
@@ -62,8 +65,10 @@ class Child:
         """What it has told last: its metrics, readiness and status."""
         self.kept: list[Snapshot] = []
         """What remains of the metrics of its earlier processes: at most one snapshot."""
-        self.seen = 0.0
-        """When it has last given a sign of life."""
+        self._seen = 0.0
+        """When it has last given a sign of life, or was started."""
+        self._isAlive = False
+        """Whether its process has given a sign of life."""
         self.restarts = 0
         self.process: WorkerProcess | None = None
         self._reactor = reactor
@@ -81,7 +86,8 @@ class Child:
     def start(self) -> None:
         """Start the worker. If that fails, it is tried again."""
         self._later = None
-        self._startedAt = self.seen = self._reactor.seconds()
+        self._startedAt = self._seen = self._reactor.seconds()
+        self._isAlive = False
         try:
             self.process = process = self._newProcess()
             process.received, process.exited = self._message, self._exited
@@ -137,8 +143,9 @@ class Child:
 
     def killIfHung(self, strict: float | None) -> None:
         """Kill a process that gives no sign of life. `strict` are the seconds of the watchdog, if there is one."""
-        hung = strict if strict is not None and self.isServing else _HUNG
-        silent = self._reactor.seconds() - self.seen
+        usual = _HUNG if self._isAlive else _STARTING
+        hung = strict if strict is not None and self.isServing else usual
+        silent = self._reactor.seconds() - self._seen
         if self.isRunning and silent > hung:
             self.log.error("worker {worker} hangs and is killed", event="worker.hung", worker=self.number)
             # ABRT writes the stacks to the log.
@@ -159,7 +166,7 @@ class Child:
             self.start()
 
     def _message(self, message: ChannelMessage) -> None:
-        self.seen = self._reactor.seconds()
+        self._seen, self._isAlive = self._reactor.seconds(), True
         if message.kind == "told":
             self.told = message.fields
         elif message.kind == "serving":

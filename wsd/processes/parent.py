@@ -205,6 +205,8 @@ class Parent(Service):
 
     def _cannotStart(self, child: Child) -> None:
         """A worker has ended before all served: it has logged why. End like a daemon that cannot start."""
+        if self.hasFailed:
+            return
         self.log.critical(
             "wsd: worker {worker} could not start; the lines above say why",
             event="daemon.unusable",
