@@ -19,12 +19,14 @@ from wsd.logs import textOf
 
 _log = Logger(namespace="wsd")
 
+_OF_THE_PARENT = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that a terminal, or systemd, sends to all processes. The parent acts on them, so a worker does not."""
+
 
 def main() -> None:
     """Serve until the parent or a signal ends it."""
-    # A terminal and systemd send signals to all processes, also to one that starts: the parent acts on them.
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, lambda *_: None)
+    for number in _OF_THE_PARENT:
+        signal.signal(number, signal.SIG_IGN)
     import_module(sys.argv[1]).install()
     from twisted.internet import reactor
 
@@ -40,9 +42,9 @@ class _Process:
 
         self._reactor = reactor
         self._worker: Any = None
+        self._isStopping = False
         self._options: Any = None
         self._fields: dict[str, Any] = {}
-        self._hasFailed = False
         os.set_inheritable(CHANNEL, False)
         self._channel = ProcessChannel(
             reactor, socket.socket(fileno=CHANNEL), self._received, self._lost, self._dropped
@@ -50,26 +52,34 @@ class _Process:
 
     def run(self) -> None:
         """Run the reactor. Raises SystemExit with the status 1 if the worker could not start."""
-        self._reactor.callWhenRunning(self._handleTerm)
+        self._reactor.callWhenRunning(self._setSignals)
         self._reactor.run()
         daemon = self._worker.daemon if self._worker is not None else None
         if daemon is None or daemon.hasFailed:
             raise SystemExit(1)
 
-    def _handleTerm(self) -> None:
-        """systemd sends TERM to all processes, too: it counts once."""
+    def _setSignals(self) -> None:
+        """Programs that this process starts do not inherit handlers, as they would that signals are ignored."""
+        for number in _OF_THE_PARENT:
+            signal.signal(number, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: self._reactor.callFromThread(self._stop))
 
     def _stop(self) -> None:
         if self._worker is not None:
             self._worker.stop()
         else:
+            self._stopReactor()
+
+    def _stopReactor(self) -> None:
+        """End before the worker is there. TERM, the end of the channel and a start that fails may come together."""
+        if not self._isStopping:
+            self._isStopping = True
             self._reactor.stop()
 
     def _received(self, message: Any) -> None:
         if self._worker is not None:
             self._worker.received(message)
-        elif self._hasFailed:
+        elif self._isStopping:
             # It ends. The parent does not know yet.
             message.closeDescriptors()
         elif message.kind == "prepare":
@@ -83,7 +93,7 @@ class _Process:
             self._worker.dropped(message)
         else:
             # Without its listeners it cannot serve.
-            self._reactor.stop()
+            self._stopReactor()
 
     def _attempt(self, call: Callable[..., None], *arguments: Any) -> None:
         """Call, or log why that failed and end."""
@@ -96,8 +106,7 @@ class _Process:
                 _log.critical("wsd: {sentence}", event="daemon.unusable", sentence=str(error))
             else:
                 _log.failure("wsd cannot start")
-            self._hasFailed = True
-            self._reactor.stop()
+            self._stopReactor()
 
     def _prepare(self) -> None:
         """Import what a worker needs: the daemon, and the protocols that the options name."""
@@ -155,7 +164,7 @@ class _Process:
         if self._worker is not None:
             self._worker.lost(reason)
         else:
-            self._reactor.stop()
+            self._stopReactor()
 
 
 if __name__ == "__main__":
