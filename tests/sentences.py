@@ -70,7 +70,7 @@ HIDDEN: Mapping[str, str] = {
     "NoSuchUser": "a ConfigError with its own constructor",
     "NoThread": "becomes a refusal with 503",
     "NobodyListens": "a ConfigError with its own constructor",
-    "NotAMessage": "a fault between processes, in the log with its traceback",
+    "ChannelBroken": "a fault between processes, in the log with its traceback",
     "PushFault": "a fault of the demonstration, in its contract",
     "Refusal": "what the server has told, with its code",
     "StoreError": "becomes a condition of XMPP",
@@ -170,7 +170,7 @@ def _isShown(name: str, call: ast.Call) -> bool:
     # self.close(CloseCode.POLICY_VIOLATION, "a sentence"), at once or later, and the farewells of a shutdown.
     isClose = function == "close" and len(call.args) > 1
     isLater = function == "callLater" and len(call.args) > 2 and _nameOf(call.args[1]) == "close"
-    return function in SHOWN or function == "Farewell" or isClose or isLater
+    return function in SHOWN or function in ("Farewell", "refuseUpgrade") or isClose or isLater
 
 
 def _nameOf(function: ast.expr) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.backup.copies import copied
 from wsd.backup import filestore
-from wsd.backup.folder import FolderCopy
 from wsd.protocols.blob.index import Blob
 from wsd.protocols.blob.quota import BlobLimits
 from wsd.protocols.blob.store import BlobStore
@@ -37,24 +37,8 @@ def put(store: BlobStore, content: bytes) -> Blob:
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Path:
-    return tmp_path / "state"
-
-
-@pytest.fixture
 def store(state: Path) -> BlobStore:
     return openedAt(state)
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Path:
-    return tmp_path / "copy"
-
-
-def copied(state: Path, target: Path) -> FolderCopy:
-    copy = FolderCopy(state, target)
-    copy.make()
-    return copy
 
 
 def contents(store: BlobStore) -> set[bytes]:

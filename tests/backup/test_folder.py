@@ -11,30 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from wsd.backup.folder import FolderCopy
+from tests.backup.copies import copied
 from wsd.config import ConfigError
 from wsd.config.state import Lock
 from wsd.config.stores import openStore, wasRestored
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS record (name TEXT PRIMARY KEY)"
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Path:
-    folder = tmp_path / "state"
-    folder.mkdir(mode=0o700)
-    return folder
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Path:
-    return tmp_path / "copy"
-
-
-def copied(state: Path, target: Path) -> FolderCopy:
-    copy = FolderCopy(state, target)
-    copy.make()
-    return copy
 
 
 def namesIn(path: Path) -> list[str]:

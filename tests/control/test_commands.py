@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.logger import capturedLogs, formatEvent
 
 from tests.control.controlled import Controlled
 from wsd import __version__
 from wsd.connection import CannotStart
 from wsd.head import Refused
 from wsd.protocols.echo import EchoFactory
-from wsd.service.daemon import UpgradeRefused
+from wsd.service.daemon import DaemonState
+from wsd.service.upgrading import UpgradeRefused
 
 
 def ids(items: list[dict[str, Any]]) -> list[str]:
@@ -367,16 +369,39 @@ class TestUpgrade:
 
     def test_that_fails_says_why(self, controlled: Controlled) -> None:
         controlled.daemon.upgrades = lambda: fail(UpgradeRefused("it is broken"))
-        assert controlled.refusal("upgrade") == "not upgraded, this process serves on: it is broken"
+        assert controlled.refusal("upgrade") == "it is broken"
+
+    def refusal(self, controlled: Controlled) -> str:
+        """Why an upgrade is refused. The log says the same, so that the sender of USR2 finds it there."""
+        with capturedLogs() as events:
+            refused = controlled.refusal("upgrade")
+        (event,) = (event for event in events if event.get("event") == "upgrade.refused")
+        assert formatEvent(event) == refused
+        return refused
+
+    def test_of_a_daemon_that_cannot_start_itself_again_is_refused(self, controlled: Controlled) -> None:
+        assert self.refusal(controlled) == (
+            "not upgraded, this process serves on: this daemon was not started by a command that can start it again"
+        )
+
+    @pytest.mark.parametrize("state", [DaemonState.starting, DaemonState.draining], ids=lambda state: state.name)
+    def test_is_refused_while_the_daemon_does_something_else(self, controlled: Controlled, state: DaemonState) -> None:
+        controlled.daemon.upgrades = lambda: succeed("done")
+        controlled.daemon.state = state
+        assert self.refusal(controlled) == f"not upgraded, this process serves on: {state.value}"
 
     def test_is_refused_while_the_daemon_stops(self, controlled: Controlled) -> None:
         controlled.daemon.upgrades = lambda: succeed("done")
         controlled.daemon.stopService()
-        assert controlled.refusal("upgrade") == "not upgraded, this process serves on: the daemon is stopping"
+        assert self.refusal(controlled) == "not upgraded: the daemon is stopping"
 
     def test_refuses_a_reload_and_a_drain_meanwhile(self, controlled: Controlled) -> None:
         controlled.daemon.successor = SimpleNamespace(abort=int)
-        assert "an upgrade is under way" in controlled.refusal("reload")
+        with capturedLogs() as events:
+            refused = controlled.refusal("reload")
+        assert "an upgrade is under way" in refused
+        # HUP has nobody else to tell.
+        assert refused in [formatEvent(event) for event in events]
         assert controlled.refusal("drain") == "the daemon is being upgraded; drain the new process instead"
 
 

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from tests.commands import PATIENCE, ROOT, running, wsd
-from wsd.config import Config
+from wsd.config import Config, machine, parse
+from wsd.protocols import optionsOf
 
 DOCUMENTS: list[dict[str, Any]] = list(yaml.safe_load_all((ROOT / "packaging/kubernetes.yaml").read_text("utf-8")))
 
@@ -64,9 +65,33 @@ def test_the_container_can_write_nothing_but_its_state() -> None:
     assert writable == ["/var/lib/wsd"]
 
 
-def test_the_daemon_takes_half_of_the_limit_of_memory() -> None:
-    assert "memory_max" not in CONFIG
-    assert CONTAINER["resources"]["limits"]["memory"]
+UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
+
+
+def inControlGroup(root: Path, limit: int) -> None:
+    """What a container with this limit sees of its control group, on a node with 64 GiB."""
+    files = {
+        "proc/meminfo": f"MemTotal: {64 << 20} kB\n",
+        "proc/self/cgroup": "0::/\n",
+        "sys/fs/cgroup/memory.max": f"{limit}\n",
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+def test_the_daemon_takes_half_of_the_limit_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quantity = CONTAINER["resources"]["limits"]["memory"]
+    limit = int(quantity[:-2]) * UNITS[quantity[-2:]]
+    inControlGroup(tmp_path, limit)
+    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    machine.halfOfMemory.cache_clear()
+    try:
+        taken = parse(CONFIG, optionsOf).policies.memory_max
+    finally:
+        machine.halfOfMemory.cache_clear()
+    assert taken == limit // 2
+    assert taken > 256 << 20, "there is room for many clients"
 
 
 PAGE = (ROOT / "docs/containers.md").read_text("utf-8")

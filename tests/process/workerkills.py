@@ -63,7 +63,9 @@ def counters(daemon: RunningDaemon) -> dict[str, float]:
 def once(daemon: RunningDaemon, victim: int) -> float:
     """Kill a worker under load. Returns the seconds until all are back. Raises AssertionError if anything is wrong."""
     with ExitStack() as stack:
-        clients = [stack.enter_context(open_(daemon)) for _ in range(CLIENTS)]
+        # The log has at most 60 lines a minute about one address.
+        addresses = [(f"127.0.0.{1 + number % 10}", 0) for number in range(CLIENTS)]
+        clients = [stack.enter_context(open_(daemon, source_address=address)) for address in addresses]
         talks = [Talk(client, workerOf(daemon, client)) for client in clients]
         time.sleep(1.5)
         before, pid, begin = counters(daemon), pidOf(daemon, victim), time.monotonic()

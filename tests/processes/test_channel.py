@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from twisted.internet import error
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 
 from wsd.processes import channel as module
 from wsd.processes.channel import MAX_DESCRIPTORS, ChannelMessage, ProcessChannel
 
 
-class Turns:
+class Turns(Clock):
     """A reactor that reads and writes when the test says so."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.readers: set[Any] = set()
         self.writers: set[Any] = set()
         self.addReader, self.addWriter = self.readers.add, self.writers.add
@@ -39,12 +45,19 @@ class Turns:
 
 
 class End:
-    """A channel that keeps what it receives."""
+    """A channel that keeps what it receives. `dropped` has the messages that came without their descriptors."""
 
-    def __init__(self, turns: Turns, connected: socket.socket) -> None:
+    def __init__(self, turns: Turns, connected: socket.socket, toleratesLoss: bool = False) -> None:
         self.messages: list[ChannelMessage] = []
+        self.dropped: list[ChannelMessage] = []
         self.reasons: list[Failure] = []
-        self.channel = ProcessChannel(turns, connected, self.messages.append, self.reasons.append)
+        self.channel = ProcessChannel(
+            turns,
+            connected,
+            self.messages.append,
+            self.reasons.append,
+            self.dropped.append if toleratesLoss else None,
+        )
 
 
 class Pair:
@@ -67,6 +80,19 @@ def pair() -> Iterator[Pair]:
     made = Pair()
     yield made
     made.close()
+
+
+@contextmanager
+def noDescriptorsLeft() -> Iterator[None]:
+    """Nothing can be opened meanwhile."""
+    next_ = os.open("/dev/null", os.O_RDONLY)
+    os.close(next_)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def openDescriptors() -> set[str]:
@@ -142,6 +168,55 @@ class TestDescriptors:
         os.close(file)
         pair.turns.run()
         assert os.pread(pair.far.messages[1].descriptors[0], 4, 0) == b"kept"
+
+    @pytest.mark.parametrize("toleratesLoss", [False, True], ids=["fatal", "tolerated"])
+    def test_those_that_find_no_room_end_the_channel_unless_the_receiver_can_do_without(
+        self, toleratesLoss: bool
+    ) -> None:
+        turns = Turns()
+        near, far = socket.socketpair()
+        sender, receiver = End(turns, near), End(turns, far, toleratesLoss)
+        file = os.memfd_create("one")
+        sender.channel.send("first", {"number": 1}, b"body", [file, file])
+        with noDescriptorsLeft(), capturedLogs() as events:
+            turns.run()
+        sender.channel.send("second", {}, b"", [file])
+        turns.run()
+        if toleratesLoss:
+            assert receiver.dropped == [ChannelMessage("first", {"number": 1}, b"body")]
+            assert [message.kind for message in receiver.messages] == ["second"]
+            assert os.readlink(f"/proc/self/fd/{receiver.messages[0].descriptors[0]}").startswith("/memfd:one")
+            assert events == []
+        else:
+            assert "raise LimitNOFILE" in str(receiver.reasons[0].value)
+            assert [event["event"] for event in events] == ["channel.broken"]
+        for end in (sender, receiver):
+            end.channel.close()
+            for message in end.messages:
+                message.closeDescriptors()
+        os.close(file)
+
+    def test_are_sent_later_if_too_many_are_on_their_way(self, pair: Pair) -> None:
+        class Busy:
+            """The socket, for which the kernel has no room."""
+
+            def __init__(self, real: Any) -> None:
+                self.real = real
+
+            def sendmsg(self, *_: Any) -> int:
+                pair.near.channel._socket = self.real
+                raise OSError(errno.ETOOMANYREFS, "Too many references: cannot splice")
+
+        file = os.memfd_create("later")
+        pair.near.channel._socket = Busy(pair.near.channel._socket)  # type: ignore[assignment]
+        pair.near.channel.send("file", {}, b"", [file])
+        pair.near.channel.send("next", {})
+        os.close(file)
+        pair.turns.run()
+        assert pair.far.messages == []
+        pair.turns.advance(1)
+        pair.turns.run()
+        assert [(message.kind, len(message.descriptors)) for message in pair.far.messages] == [("file", 1), ("next", 0)]
 
     def test_many_are_sent_in_one_message(self, pair: Pair) -> None:
         file = os.memfd_create("many")
@@ -236,6 +311,18 @@ class TestEnds:
         pair.near.channel.close()
         pair.near.channel.flush().addErrback(failures.append)
         assert [failure.type for failure in failures] == [error.ConnectionLost] * 2
+
+    def test_all_that_a_process_has_sent_before_its_end_can_be_read(self, pair: Pair) -> None:
+        """A crash writes more to the log than one read returns."""
+        pair.near.channel.send("first", {}, bytes(100_000))
+        pair.near.channel.send("last", {})
+        pair.near.channel._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_000_000)
+        pair.near.channel.send("log", {}, bytes(1_000_000))
+        pair.near.channel._socket.shutdown(socket.SHUT_RDWR)
+        pair.far.channel.readRest()
+        assert [message.kind for message in pair.far.messages][:2] == ["first", "last"]
+        pair.far.channel.close()
+        pair.far.channel.readRest()
 
     def test_a_receiver_that_closes_gets_no_more_messages(self) -> None:
         turns = Turns()

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.registry import Collector
 
 from wsd.metrics import Cause, Metrics, render
+from wsd.processes.channel import MAX_FIELDS
 from wsd.processes.merging import Snapshot, merge, remains, snapshotOf
 
 
@@ -80,3 +81,10 @@ def test_the_text_is_the_one_of_a_single_process() -> None:
         ours = [line for line in render(registry, accept)[1].decode().splitlines() if "wsd_" in line]
         theirs = [line for line in metrics.render(accept)[1].decode().splitlines() if "wsd_" in line]
         assert ours == theirs
+
+
+def test_those_of_thousands_of_routes_fit_in_a_message() -> None:
+    metrics = Metrics()
+    for number in range(30):
+        metrics.route(f"/tenants/{number}/*")
+    assert len(json.dumps(snapshotOf(metrics.collect()))) * 100 < MAX_FIELDS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,7 +19,7 @@ from wsd.control.interface import ReloadOutcome
 from wsd.processes.channel import ChannelMessage
 from wsd.processes.parent import Parent
 from wsd.protocols import optionsOf
-from wsd.service.daemon import UpgradeRefused
+from wsd.service.upgrading import UpgradeRefused
 
 TOP = 'workers = 2\nport = 0\nhost = "127.0.0.1"\nbuilt_in = false\n'
 
@@ -88,8 +90,11 @@ def ours() -> Iterator[Parents]:
 
 def test_no_reload_begins_during_an_upgrade(ours: Parents) -> None:
     ours.parent.successor = UpgradeUnderWay()
-    outcome = ours.reload("drain = 3\n")
-    assert outcome == ReloadOutcome("an upgrade is under way, and the new process reads the configuration itself")
+    with capturedLogs() as events:
+        outcome = ours.reload("drain = 3\n")
+    reason = "an upgrade is under way, and the new process reads the configuration itself"
+    assert outcome == ReloadOutcome(reason)
+    assert [formatEvent(event) for event in events] == [f"not reloaded, the old configuration stays in use: {reason}"]
     assert ours.parent.reloading.config.drain != 3
 
 
@@ -97,15 +102,44 @@ def test_no_upgrade_begins_during_a_reload(ours: Parents) -> None:
     ours.processes[1].isQuick = False
     assert ours.reload("drain = 3\n") is None
     with capturedLogs() as events:
-        assert ours.upgrade() == "a reload is under way; try again"
+        assert ours.upgrade() == "not upgraded, this process serves on: a reload is under way; try again"
     assert [formatEvent(event) for event in events] == [
         "not upgraded, this process serves on: a reload is under way; try again"
     ]
     ours.processes[1].answer("prepare")
-    assert ours.upgrade() == "a reload is under way; try again"
+    assert "a reload is under way" in ours.upgrade()
     ours.processes[1].answer("commit")
     assert ours.upgrade() == "upgraded"
     assert ours.parent.reloading.config.drain == 3
+
+
+def test_a_parent_that_stops_neither_reloads_nor_upgrades_and_says_so(ours: Parents) -> None:
+    ours.parent.running = False
+    with capturedLogs() as events:
+        ours.reload()
+        ours.upgrade()
+    assert [formatEvent(event) for event in events] == [
+        "not reloaded, the old configuration stays in use: the daemon is stopping",
+        "not upgraded: the daemon is stopping",
+    ]
+
+
+def test_workers_that_cannot_start_end_the_daemon_once(ours: Parents, monkeypatch: pytest.MonkeyPatch) -> None:
+    signals: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda process, number: signals.append(number))
+    ours.parent._hasServed = False
+    with capturedLogs() as events:
+        for child in ours.parent.children:
+            child.process = None
+            ours.parent._ended(child)
+    assert [event["event"] for event in events] == ["daemon.unusable"]
+    assert signals == [signal.SIGTERM]
+    assert ours.parent.hasFailed
+
+
+def test_no_upgrade_begins_without_a_worker(ours: Parents) -> None:
+    ours.parent.children[1].isServing = False
+    assert ours.upgrade() == "not upgraded, this process serves on: worker 1 does not run; try again"
 
 
 def test_an_upgrade_hands_over_the_listeners_after_the_last_reload(ours: Parents, tmp_path: Path) -> None:

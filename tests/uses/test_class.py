@@ -75,7 +75,7 @@ class TestTokens:
     def testThePenIsTheTeachersToGive(self) -> None:
         pupil = room.userOf(PUPIL)
         status, _, body = ask(f"?class={CLASS}&pen={pupil}", PUPIL)
-        assert (status, body) == (403, "only the teacher gives the pen\n")
+        assert (status, body) == (403, "only the teacher may give the pen\n")
         assert json.loads(ask(f"?class={CLASS}&pen={pupil}")[2])["seconds"] == room.PEN
 
     @pytest.mark.parametrize(

@@ -127,6 +127,14 @@ class TestTheStory:
         assert tell(lines) == storyOf(asText(events), name)
         assert "hidden" not in "".join(story)
 
+    def test_is_the_same_from_one_of_several_workers(self) -> None:
+        events = eventsOf(tooBig)
+        name = events[0]["id"]
+        numbered = [{**event, "worker": 1} for event in events]
+        assert " w1 [" in asText(numbered)
+        assert storyOf(asText(numbered), name) == storyOf(asText(events), name)
+        assert storyOf(linesOf(numbered, "json"), name) == storyOf(linesOf(events, "json"), name)
+
     def test_of_a_message_that_was_too_large(self) -> None:
         events = eventsOf(tooBig)
         opened, failed, closed, traffic, _, remedy = storyOf(linesOf(events, "json"), events[0]["id"])

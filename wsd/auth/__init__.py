@@ -1,5 +1,5 @@
 """
-Authentication: who is there, by the methods of a route.
+Authentication: finds out who a client is, by the methods of a route.
 
 `authenticator` tries the methods of a route in their order, and refuses a request that none of them accepts. The
 methods are `basic` (with `htpasswd` and `hashes`), `bearer` (with `tokens`, which topics use as well), `certificates`

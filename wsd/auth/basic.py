@@ -17,9 +17,10 @@ from wsd.policies.address import Peer, isLoopback
 from wsd.policies.pool import JobTimedOut, PoolFull, PoolShare
 
 _KEPT, _KEPT_SECONDS = 1024, 3600.0
-"""Verified passwords that are remembered, and for how long: hashing one takes a tenth of a second."""
+"""How many right passwords are remembered, and for how many seconds: hashing one takes a tenth of a second."""
 
 _MOST_PASSWORD = 1024
+"""Bytes of the longest password."""
 _WRONG = "the user name or the password is wrong"
 
 
@@ -57,9 +58,10 @@ class BasicMethod:
 
     async def _isRight(self, user: str, password: bytes, compared: PasswordHash) -> bool:
         """
-        Whether the password is right, which is remembered for this hash of it: a changed one is asked for at once.
+        Whether the password is right.
 
-        The password itself is not remembered, only a digest that nobody can make without the secret of this process.
+        The answer is remembered for the user's present hash, so that a changed password takes effect at once. The
+        password itself is not remembered, only a digest that nobody can compute without the secret of this process.
         """
         question = digest(self._secret, b"\0".join((user.encode(), compared.text.encode(), password)), "sha256")
 

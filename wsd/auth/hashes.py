@@ -15,7 +15,7 @@ except ImportError:
     bcrypt = None  # type: ignore[assignment]
 
 Verify = Callable[[bytes], bool]
-"""Tells whether a password is right. It takes long, so it is called on a thread."""
+"""Returns whether a password is right. This takes long, so it is called on a thread."""
 
 _BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
 _SCRAM = re.compile(r"SCRAM-SHA-(1|256|512)\$(\d{1,9}):([^$:]+)\$([^$:]+):([^$:]+)")
@@ -38,7 +38,7 @@ def verifierOf(text: str) -> Verify:
 
 
 def _kindOf(text: str) -> str:
-    """What a hash is that we do not take, without the hash."""
+    """The kind of a hash that is not accepted, for an error without the hash itself."""
     if text.startswith(("$apr1$", "$1$")):
         return "an MD5 hash"
     if text.startswith("{SHA}"):

@@ -1,5 +1,5 @@
 """
-hook: somebody else decides, either a service over HTTP, as with nginx's auth_request, or a Python function.
+hook: a service over HTTP, as with nginx's auth_request, or a Python function decides who a client is.
 
 The hook fails closed: a request is refused with 503 if it does not decide in time. Equal requests that come at the same
 time share one decision, which may be kept for a stated time.
@@ -29,6 +29,7 @@ from wsd.auth.outcome import AuthenticatedUser, AuthRequest, Rejection, isName
 from wsd.auth.shared import SharedAnswers
 
 _MOST_KEPT = 10_000
+"""Decisions that are kept."""
 _MOST_BODY = 64 * 1024
 """Bytes of an answer's body, which is not used."""
 

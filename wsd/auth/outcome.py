@@ -28,7 +28,7 @@ class AuthRequest:
 
 
 class TokenError(Exception):
-    """A token that is not valid: "bad_token" or "expired", and a sentence that does not repeat it."""
+    """A token is not valid: `code` is "bad_token" or "expired", and `sentence` says why without a part of the token."""
 
     def __init__(self, code: str, sentence: str) -> None:
         super().__init__(code, sentence)

@@ -43,8 +43,8 @@ class Keys:
     """
     The keys that tokens are verified with: a secret, a public key in PEM, or a set of keys as JWKS (RFC 7517).
 
-    The kind of the key decides the algorithm, and the token's own word is only compared with it (RFC 8725 3.1): HS256
-    for a secret, RS256, ES256 and EdDSA for public keys. The file is read again when it changes.
+    The kind of the key decides the algorithm: HS256 for a secret; RS256, ES256 or EdDSA for a public key. A token that
+    names another algorithm is not valid (RFC 8725 3.1). The file is read again when it changes.
     """
 
     log = Logger(namespace="wsd")
@@ -147,7 +147,7 @@ class Verifier:
 
 
 def _wordsOf(error: Exception) -> str:
-    """What is wrong with a token, in words that do not repeat it."""
+    """What is wrong with a token, without a part of it."""
     words = {
         "InvalidAlgorithmError": "its algorithm does not match the key",
         "InvalidSignatureError": "its signature is wrong",

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path, PurePosixPath
 
+ROOT = Path("/")
+"""Where /proc and /sys are."""
+
 _UNKNOWN = 2 << 30
 """Bytes that are assumed where /proc cannot be read."""
 
@@ -13,7 +16,7 @@ _UNKNOWN = 2 << 30
 @cache
 def halfOfMemory() -> int:
     """Half of the memory that this process may use, in bytes."""
-    return memoryOf(Path("/")) // 2
+    return memoryOf(ROOT) // 2
 
 
 def memoryOf(root: Path) -> int:

@@ -48,11 +48,11 @@ class Traffic:
         self._sizesIn, self._sizesOut = ([0] * (len(SIZES) + 1) for _ in range(2))
 
     def countSizeIn(self, size: int) -> None:
-        """Count a received message of this size by its size."""
+        """Count a received message in the bucket of its size."""
         self._sizesIn[bisect_left(SIZES, size)] += 1
 
     def countSizeOut(self, size: int) -> None:
-        """Count a sent message of this size by its size."""
+        """Count a sent message in the bucket of its size."""
         self._sizesOut[bisect_left(SIZES, size)] += 1
 
     def sizesIn(self) -> list[int]:
@@ -80,11 +80,12 @@ class Histogram:
         self.sum += value
 
     def buckets(self) -> list[tuple[str, float]]:
-        """The number of values up to each bound, as Prometheus has it: with those of the buckets before."""
+        """The number of values up to each bound: Prometheus' buckets include all smaller ones."""
         return bucketsOf(self._bounds, self._counts)
 
 
 def bucketsOf(bounds: Sequence[float], counts: Iterable[int]) -> list[tuple[str, float]]:
+    """Prometheus' buckets: the name of each bound, and the number of values up to it."""
     names = [str(float(bound)) for bound in bounds] + ["+Inf"]
     return list(zip(names, accumulate(counts), strict=True))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -62,6 +62,23 @@ class Exposition(Collector):
     def collect(self) -> Iterator[Metric]:
         metrics = self._metrics
         yield InfoMetricFamily("wsd", "The daemon that is running.", metrics._info)
+        yield from self._accepting(metrics)
+        yield from self._routes(metrics.routes)
+        yield from self._distributions(metrics.routes)
+        yield from self._requests(metrics)
+        yield from self._authentication(metrics.authentications)
+        yield from self._openByUser(metrics._openByUser())
+        yield from self._users(metrics.users)
+        yield from reloadFamilies(metrics.reloads)
+        yield from self._memory(metrics._memory(), list(metrics._sendBuffers()))
+        threads = ((path, read()) for path, read in metrics._threads.items())
+        yield _gauge("wsd_handler_threads", "Threads that run handlers.", "route", threads)
+        yield from self._shares(metrics.shares)
+        yield from self._reactor(metrics)
+        yield from self._certificates(metrics)
+
+    @staticmethod
+    def _accepting(metrics: Any) -> Iterator[Metric]:
         yield GaugeMetricFamily("wsd_connections", "Open connections, HTTP and WebSocket.", metrics._connections())
         yield GaugeMetricFamily(
             "wsd_connections_limit", "Maximum number of open connections.", metrics._mostConnections()
@@ -70,8 +87,8 @@ class Exposition(Collector):
         yield _counter(
             "wsd_accept_failures", "Connections that could not be accepted.", "error", sorted(failures.items())
         )
-        yield from self._routes(metrics.routes)
-        yield from self._distributions(metrics.routes)
+
+    def _requests(self, metrics: Any) -> Iterator[Metric]:
         yield _counter("wsd_handshakes", "Opening handshakes by result.", "result", metrics.handshakes.items())
         yield from self._tls(metrics._tlsHandshakes())
         yield _counter("wsd_refusals", "Refused requests, by status.", "status", metrics.refusals.items())
@@ -79,19 +96,9 @@ class Exposition(Collector):
             "wsd_http_drops", "HTTP connections closed without an answer.", "reason", metrics.httpDrops.items()
         )
         yield from self._http(metrics.http)
-        yield from self._authentication(metrics.authentications)
-        yield from self._openByUser(metrics._openByUser())
-        yield from self._users(metrics.users)
-        yield from reloadFamilies(metrics.reloads)
-        unsent = list(metrics._sendBuffers())
-        yield GaugeMetricFamily("wsd_send_buffer_bytes", "Unsent bytes of all connections.", sum(unsent))
-        yield GaugeMetricFamily(
-            "wsd_send_buffer_bytes_max", "Unsent bytes of the connection with the most.", max(unsent, default=0)
-        )
-        yield from self._memory(metrics._memory())
-        threads = ((path, read()) for path, read in metrics._threads.items())
-        yield _gauge("wsd_handler_threads", "Threads that run handlers.", "route", threads)
-        yield from self._shares(metrics.shares)
+
+    @staticmethod
+    def _reactor(metrics: Any) -> Iterator[Metric]:
         yield GaugeMetricFamily("wsd_reactor_lag_seconds", "How late the last timer tick was.", metrics._lag())
         yield HistogramMetricFamily(
             "wsd_reactor_held_seconds",
@@ -99,6 +106,9 @@ class Exposition(Collector):
             metrics.holds.buckets(),
             metrics.holds.sum,
         )
+
+    @staticmethod
+    def _certificates(metrics: Any) -> Iterator[Metric]:
         ends = metrics._certificates().items()
         yield _gauge(
             "wsd_certificate_expiry_seconds", "When the certificate expires, in seconds since 1970.", "name", ends
@@ -127,7 +137,11 @@ class Exposition(Collector):
         )
 
     @staticmethod
-    def _memory(levels: MemoryLevels) -> Iterator[Metric]:
+    def _memory(levels: MemoryLevels, unsent: Sequence[int]) -> Iterator[Metric]:
+        yield GaugeMetricFamily("wsd_send_buffer_bytes", "Unsent bytes of all connections.", sum(unsent))
+        yield GaugeMetricFamily(
+            "wsd_send_buffer_bytes_max", "Unsent bytes of the connection with the most.", max(unsent, default=0)
+        )
         yield GaugeMetricFamily("wsd_memory_bytes", "Bytes held for clients, up to memory_max.", levels.used)
         yield GaugeMetricFamily("wsd_memory_limit_bytes", "The limit of these bytes, memory_max.", levels.most)
         yield _gauge("wsd_memory_kind_bytes", "Bytes held for clients, by kind.", "kind", levels.kinds.items())

@@ -9,27 +9,30 @@ can be closed, nor that one was lost because this process had no room for it.
 
 from __future__ import annotations
 
+import errno
 import json
-import os
+import select
 import socket
 import struct
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from twisted.internet import error, main
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IReadWriteDescriptor
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IDelayedCall, IReadWriteDescriptor
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-MAX_FIELDS = 4 * 1024 * 1024
-"""Limit of the bytes of a JSON object."""
+from wsd.processes.descriptors import closeAll, duplicateAll, unpack
+
+MAX_FIELDS = 64 * 1024 * 1024
+"""Limit of the bytes of a JSON object. The largest has the metrics of a worker: 7 KB for each of its routes."""
 
 MAX_BODY = 256 * 1024 * 1024
-"""Limit of the bytes of a body: a message of a client, at most, with what waits to be sent to it."""
+"""Limit of the bytes of a body. The largest has a client's unfinished message, and what waits to be sent to it."""
 
 MAX_DESCRIPTORS = 250
 """Limit of the descriptors of a message. Linux allows 253 in one call (SCM_MAX_FD)."""
@@ -40,6 +43,12 @@ MAX_UNSENT = 1024 * 1024 * 1024
 _HEAD = struct.Struct("!IIH")
 _READ = 256 * 1024
 _LATER = (BlockingIOError, InterruptedError)
+
+_EXHAUSTED = (errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM)
+"""Errors of sending that go away: too many descriptors are on their way, or the kernel has no memory."""
+
+_RETRY = 0.1
+"""Seconds after which a message that the kernel could not take is sent again."""
 
 
 class ChannelMessage(NamedTuple):
@@ -62,8 +71,8 @@ class _Unsent(NamedTuple):
     descriptors: Sequence[int]
 
 
-class NotAMessage(Exception):
-    """What arrived is not a message. The text is one sentence that says why."""
+class ChannelBroken(Exception):
+    """The channel cannot be used any longer, although both processes run. The message is one sentence."""
 
 
 @implementer(IReadWriteDescriptor)
@@ -73,7 +82,12 @@ class ProcessChannel:
 
     `received` is called with each message, in order. `lost` is called once, with the reason, after the other process
     has closed its end or died, or after it has sent something malformed; not after `close`.
+
+    `dropped` is called with a message whose descriptors the kernel has closed because this process had no room for
+    them. Without it, such a message ends the channel.
     """
+
+    log = Logger(namespace="wsd")
 
     def __init__(
         self,
@@ -81,17 +95,20 @@ class ProcessChannel:
         connected: socket.socket,
         received: Callable[[ChannelMessage], object],
         lost: Callable[[Failure], object],
+        dropped: Callable[[ChannelMessage], object] | None = None,
     ) -> None:
         connected.setblocking(False)
         self._reactor = reactor
         self._socket = connected
         self._received = received
         self._lost = lost
+        self._dropped = dropped
         self._buffer = bytearray()
-        self._descriptors: deque[int] = deque()
-        """Descriptors that have arrived before their message was complete."""
+        self._descriptors: deque[Sequence[int] | None] = deque()
+        """The descriptors of each message that is not complete yet; None if they were lost."""
         self._queue: deque[_Unsent] = deque()
         self._flushed: list[Deferred[None]] = []
+        self._retry: IDelayedCall | None = None
         self.unsent = 0
         """Bytes that wait to be sent."""
         self.isOpen = True
@@ -123,20 +140,20 @@ class ProcessChannel:
         if not self.isOpen:
             return
         head = _HEAD.pack(len(text), len(body), len(descriptors)) + text
-        self._queue.append(_Unsent(memoryview(head), _duplicate(descriptors)))
+        self._queue.append(_Unsent(memoryview(head), duplicateAll(descriptors)))
         if body:
             self._queue.append(_Unsent(memoryview(body), ()))
         isWaiting = self.unsent > 0
         self.unsent += len(head) + len(body)
         if self.unsent > MAX_UNSENT:
-            self._end(Failure(error.ConnectionLost("the other process does not read")))
-        elif not isWaiting and self.doWrite() is None and self.unsent:
-            self._reactor.addWriter(self)
+            self._end(Failure(self._broken("the other process does not read")))
+        elif not isWaiting:
+            self.doWrite()
 
     def flush(self) -> Deferred[None]:
         """Returns a Deferred that fires when everything has been sent, or with an error if the channel ends first."""
         if not self.isOpen:
-            return _failed(error.ConnectionLost("the channel has ended"))
+            return fail(error.ConnectionLost("the channel has ended"))
         if not self.unsent:
             return succeed(None)
         waiting: Deferred[None] = Deferred()
@@ -144,16 +161,23 @@ class ProcessChannel:
         return waiting
 
     def doWrite(self) -> Any:
-        """Send what the kernel takes. An error is left to the next read, which still delivers what has arrived."""
+        """
+        Send what the kernel takes, and the rest later.
+
+        If the other process has ended, the next read tells, after it has delivered what had arrived.
+        """
         while self._queue:
             data, descriptors = self._queue[0]
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))] if descriptors else []
             try:
                 sent = self._socket.sendmsg([data], rights)
             except _LATER:
+                self._reactor.addWriter(self)
                 return None
-            except OSError:
+            except OSError as fault:
                 self._reactor.removeWriter(self)
+                if fault.errno in _EXHAUSTED:
+                    self._retry = self._reactor.callLater(_RETRY, self._sendAgain)
                 return None
             closeAll(descriptors)
             self.unsent -= sent
@@ -167,6 +191,10 @@ class ProcessChannel:
             waiting.callback(None)
         return None
 
+    def _sendAgain(self) -> None:
+        self._retry = None
+        self.doWrite()
+
     # -- receiving ------------------------------------------------------------------------------------------------
 
     def doRead(self) -> Any:
@@ -178,34 +206,62 @@ class ProcessChannel:
             return None
         except OSError:
             return main.CONNECTION_LOST
-        for _, kind, packed in control:
-            if kind == socket.SCM_RIGHTS:
-                self._descriptors.extend(array("i", packed[: len(packed) // 4 * 4]))
+        # One call returns the descriptors of one message at most, since each goes with a first byte.
+        arrived = [each for _, kind, packed in control if kind == socket.SCM_RIGHTS for each in unpack(packed)]
+        if flags & socket.MSG_CTRUNC:
+            closeAll(arrived)
+            self._descriptors.append(None)
+        elif arrived:
+            self._descriptors.append(arrived)
         if not data:
             return main.CONNECTION_DONE
         self._buffer += data
         try:
-            if flags & socket.MSG_CTRUNC:
-                raise NotAMessage("descriptors were lost: this process has no room for more; raise LimitNOFILE")
             self._deliver()
-        except NotAMessage as fault:
-            return error.ConnectionLost(str(fault))
+        except ChannelBroken as fault:
+            return self._broken(str(fault))
         return None
 
+    def readRest(self) -> None:
+        """Deliver what has arrived so far. Call this before `close` when the other process has ended."""
+        if not self.isOpen:
+            return
+        waiting = select.poll()
+        waiting.register(self._socket, select.POLLIN)
+        while self.isOpen and waiting.poll(0) and self.doRead() is None:
+            pass
+
     def _deliver(self) -> None:
+        """Deliver the messages that are complete. Raises `ChannelBroken`."""
         while self.isOpen and len(self._buffer) >= _HEAD.size:
             textSize, bodySize, count = _HEAD.unpack_from(self._buffer)
             if textSize > MAX_FIELDS or bodySize > MAX_BODY or count > MAX_DESCRIPTORS:
-                raise NotAMessage("a message is over its limits")
+                raise ChannelBroken("a message is over its limits")
             end = _HEAD.size + textSize
             if len(self._buffer) < end + bodySize:
                 return
             text, body = bytes(self._buffer[_HEAD.size : end]), bytes(self._buffer[end : end + bodySize])
             del self._buffer[: end + bodySize]
-            if count > len(self._descriptors):
-                raise NotAMessage("a message came without its descriptors")
             kind, fields = _read(text)
-            self._received(ChannelMessage(kind, fields, body, tuple(self._descriptors.popleft() for _ in range(count))))
+            descriptors = self._descriptorsOf(count)
+            if descriptors is not None:
+                self._received(ChannelMessage(kind, fields, body, tuple(descriptors)))
+            elif self._dropped is not None:
+                self._dropped(ChannelMessage(kind, fields, body))
+            else:
+                raise ChannelBroken("descriptors were lost: this process has no room for more; raise LimitNOFILE")
+
+    def _descriptorsOf(self, count: int) -> Sequence[int] | None:
+        """The descriptors of the next message; None if they were lost. Raises `ChannelBroken`."""
+        if not count:
+            return ()
+        if not self._descriptors:
+            raise ChannelBroken("a message came without its descriptors")
+        descriptors = self._descriptors.popleft()
+        if descriptors is not None and len(descriptors) != count:
+            closeAll(descriptors)
+            raise ChannelBroken("a message came without its descriptors")
+        return descriptors
 
     # -- ending ---------------------------------------------------------------------------------------------------
 
@@ -216,6 +272,11 @@ class ProcessChannel:
     def connectionLost(self, reason: Failure) -> None:
         """Called by the reactor after `doRead` has returned a reason."""
         self._end(reason)
+
+    def _broken(self, sentence: str) -> Exception:
+        """Log why the channel ends, which the other process does not cause by its own end. Returns the reason."""
+        self.log.error("a channel between two processes is closed: {reason}", event="channel.broken", reason=sentence)
+        return error.ConnectionLost(sentence)
 
     def _end(self, reason: Failure) -> None:
         if self.isOpen:
@@ -228,10 +289,13 @@ class ProcessChannel:
         self.isOpen = False
         self._reactor.removeReader(self)
         self._reactor.removeWriter(self)
+        if self._retry is not None:
+            self._retry.cancel()
         self._socket.close()
         for part in self._queue:
             closeAll(part.descriptors)
-        closeAll(self._descriptors)
+        for descriptors in self._descriptors:
+            closeAll(descriptors or ())
         self._queue.clear()
         self._descriptors.clear()
         self._buffer.clear()
@@ -241,36 +305,13 @@ class ProcessChannel:
             waiting.errback(error.ConnectionLost("the channel has ended"))
 
 
-def closeAll(descriptors: Iterable[int]) -> None:
-    """Close descriptors."""
-    for descriptor in descriptors:
-        with suppress(OSError):
-            os.close(descriptor)
-
-
-def _failed(reason: Exception) -> Deferred[None]:
-    failed: Deferred[None] = Deferred()
-    failed.errback(reason)
-    return failed
-
-
-def _duplicate(descriptors: Sequence[int]) -> Sequence[int]:
-    duplicates: list[int] = []
-    try:
-        duplicates.extend(map(os.dup, descriptors))
-    except OSError:
-        closeAll(duplicates)
-        raise
-    return duplicates
-
-
 def _read(text: bytes) -> tuple[str, dict[str, Any]]:
-    """The kind and the fields of a JSON object. Raises `NotAMessage`."""
+    """The kind and the fields of a JSON object. Raises `ChannelBroken`."""
     try:
         fields = json.loads(text)
         kind = fields.pop("kind")
     except (ValueError, AttributeError, KeyError, TypeError):
-        raise NotAMessage("a message is not a JSON object with a kind") from None
+        raise ChannelBroken("a message is not a JSON object with a kind") from None
     if not isinstance(kind, str):
-        raise NotAMessage("the kind of a message is not a string")
+        raise ChannelBroken("the kind of a message is not a string")
     return kind, fields

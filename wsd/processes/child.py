@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import signal
 import socket
-import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger, LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 
-from wsd.processes.channel import ChannelMessage, ProcessChannel
+from wsd.processes.channel import ChannelMessage
 from wsd.processes.merging import Snapshot, merge, remains, snapshotOf
-
-CHANNEL = 3
-"""The descriptor of a worker's end of the channel."""
+from wsd.processes.supply import WorkerProcess
 
 _STEADY = 10.0
-"""Seconds after which a worker counts as well: if it dies later, it is started again at once."""
+"""Seconds after which a worker counts as healthy. If it dies later, it is started again at once."""
 
 _BACKOFF = 0.25
 """Seconds before a worker that has died twice is started again; each further wait is twice as long."""
@@ -34,74 +28,11 @@ _LONGEST = 30.0
 _HUNG = 30.0
 """Seconds without a sign of life after which a worker is killed, unless systemd's watchdog is stricter."""
 
+_STARTING = 180.0
+"""The same for a process that has not given its first sign of life: on a busy machine, its imports take long."""
+
 _STACKS = 2.0
 """Seconds in which it then writes the stacks of its threads to the log."""
-
-
-class WorkerProcess(ProcessProtocol):
-    """
-    A process that can become a worker, and the channel to it.
-
-    It imports what it needs, which takes most of the time of a start, and waits for the message "start". `received` is
-    called with its messages, and `exited` when it has ended.
-    """
-
-    def __init__(self, reactor: Any, command: Sequence[str], prepare: dict[str, Any]) -> None:
-        self.received: Callable[[ChannelMessage], object] = lambda message: None
-        self.exited: Callable[[Failure], object] = lambda reason: None
-        self.isRunning = True
-        near, far = socket.socketpair()
-        with far:
-            descriptors: Any = {0: 0, 1: 1, 2: 2, CHANNEL: far.fileno()}
-            self._process = reactor.spawnProcess(self, sys.executable, command, None, childFDs=descriptors)
-        self.pid: int = self._process.pid
-        self.channel = ProcessChannel(reactor, near, lambda message: self.received(message), self._lost)
-        self.channel.send("prepare", prepare)
-
-    def kill(self, number: int) -> None:
-        """Send a signal to the process, if it runs."""
-        with suppress(ProcessExitedAlready):
-            self._process.signalProcess(number)
-
-    def _lost(self, reason: Failure) -> None:
-        """Called when the channel has ended: so has the process, or it is of no use any more."""
-        self.kill(signal.SIGTERM)
-
-    def processExited(self, reason: Failure) -> None:
-        """Called by the reactor."""
-        self.isRunning = False
-        if self.channel.isOpen:
-            # What it has sent before its end is still there.
-            self.channel.doRead()
-            self.channel.close()
-        self.exited(reason)
-
-
-class ProcessSupply:
-    """
-    Processes that can become workers: `command` is their command line, and `arguments` are the options that they get.
-
-    One is kept ready, so that a worker that dies is back within a fraction of a second.
-    """
-
-    def __init__(self, reactor: Any, command: Sequence[str], arguments: dict[str, Any]) -> None:
-        self._make = lambda: WorkerProcess(reactor, command, arguments)
-        self._spare: WorkerProcess | None = None
-
-    def take(self) -> WorkerProcess:
-        """The spare process if there is one, else a new one."""
-        spare, self._spare = self._spare, None
-        return spare if spare is not None and spare.isRunning else self._make()
-
-    def keepSpare(self) -> None:
-        """Start a spare process if there is none."""
-        if self._spare is None:
-            self._spare = self._make()
-
-    def close(self) -> None:
-        """Let the spare process end."""
-        if self._spare is not None:
-            self._spare.channel.close()
 
 
 class WorkerEnded(Exception):
@@ -134,8 +65,10 @@ class Child:
         """What it has told last: its metrics, readiness and status."""
         self.kept: list[Snapshot] = []
         """What remains of the metrics of its earlier processes: at most one snapshot."""
-        self.seen = 0.0
-        """When it has last given a sign of life."""
+        self._seen = 0.0
+        """When it has last given a sign of life, or was started."""
+        self._isAlive = False
+        """Whether its process has given a sign of life."""
         self.restarts = 0
         self.process: WorkerProcess | None = None
         self._reactor = reactor
@@ -145,19 +78,44 @@ class Child:
         self._ended = ended
         self._startedAt = 0.0
         self._failures = 0
-        self._answer: Deferred[ChannelMessage] | None = None
+        self._questions = 0
+        self._answers: dict[int, Deferred[ChannelMessage]] = {}
+        """What waits for an answer, by the number of the question."""
         self._later: IDelayedCall | None = None
 
     def start(self) -> None:
-        """Start the worker."""
+        """Start the worker. If that fails, it is tried again."""
         self._later = None
-        self._startedAt = self.seen = self._reactor.seconds()
-        self.process = process = self._newProcess()
-        process.received, process.exited = self._message, self._exited
-        self.log.info(
-            "worker {worker} is process {process}", event="worker.started", worker=self.number, process=process.pid
-        )
-        self._started(self)
+        self._startedAt = self._seen = self._reactor.seconds()
+        self._isAlive = False
+        try:
+            self.process = process = self._newProcess()
+            process.received, process.exited = self._message, self._exited
+            self.log.info(
+                "worker {worker} is process {process}", event="worker.started", worker=self.number, process=process.pid
+            )
+            self._started(self)
+        except OSError as error:
+            # Memory, processes or descriptors have run out.
+            self._cannotStart(str(error))
+
+    def _cannotStart(self, reason: str) -> None:
+        if self.process is not None:
+            self.log.error(
+                "worker {worker} is ended: {reason}", event="worker.unstarted", worker=self.number, reason=reason
+            )
+            self.process.kill(signal.SIGKILL)
+            return
+        self._ended(self)
+        if not self.isStopping:
+            wait = self._startLater()
+            self.log.error(
+                "worker {worker} cannot be started ({reason}); the next attempt is in {wait} seconds",
+                event="worker.unstarted",
+                worker=self.number,
+                reason=reason,
+                wait=wait,
+            )
 
     @property
     def isRunning(self) -> bool:
@@ -170,12 +128,12 @@ class Child:
             self.process.channel.send(kind, fields, b"", descriptors)
 
     def ask(self, kind: str, fields: dict[str, Any], descriptors: Sequence[int] = ()) -> Deferred[ChannelMessage]:
-        """Send a message. Fires with its message "answer", or fails with `WorkerEnded`; one question at a time."""
+        """Send a question. Fires with its message "answer" to it, or fails with `WorkerEnded`."""
         if not self.isRunning:
             return fail(WorkerEnded(f"worker {self.number} does not run"))
-        answer: Deferred[ChannelMessage] = Deferred()
-        self._answer = answer
-        self.send(kind, fields, descriptors)
+        self._questions += 1
+        self.send(kind, {**fields, "question": self._questions}, descriptors)
+        answer = self._answers[self._questions] = Deferred[ChannelMessage]()
         return answer
 
     def kill(self, number: int) -> None:
@@ -185,8 +143,9 @@ class Child:
 
     def killIfHung(self, strict: float | None) -> None:
         """Kill a process that gives no sign of life. `strict` are the seconds of the watchdog, if there is one."""
-        hung = strict if strict is not None and self.isServing else _HUNG
-        silent = self._reactor.seconds() - self.seen
+        usual = _HUNG if self._isAlive else _STARTING
+        hung = strict if strict is not None and self.isServing else usual
+        silent = self._reactor.seconds() - self._seen
         if self.isRunning and silent > hung:
             self.log.error("worker {worker} hangs and is killed", event="worker.hung", worker=self.number)
             # ABRT writes the stacks to the log.
@@ -207,36 +166,32 @@ class Child:
             self.start()
 
     def _message(self, message: ChannelMessage) -> None:
-        self.seen = self._reactor.seconds()
+        self._seen, self._isAlive = self._reactor.seconds(), True
         if message.kind == "told":
             self.told = message.fields
         elif message.kind == "serving":
             self.isServing = True
         elif message.kind == "answer":
-            answer, self._answer = self._answer, None
-            if answer is not None:
-                answer.callback(message)
+            self._answers.pop(message.fields["question"]).callback(message)
         elif message.kind == "log":
             _log(self.number, message.fields)
         self._received(self, message)
 
     def _exited(self, reason: Failure) -> None:
-        """Start the worker again, at once if it has been well."""
+        """Start the worker again, unless it was meant to end."""
         self.process = None
         self.isServing = False
         if self.told is not None:
             # Merged, so that they stay one however often it dies.
             self.kept = [snapshotOf(merge([*self.kept, remains(self.told["metrics"])]))]
             self.told = None
-        answer, self._answer = self._answer, None
-        if answer is not None:
+        answers, self._answers = self._answers, {}
+        for answer in answers.values():
             answer.errback(WorkerEnded(f"worker {self.number} has ended"))
         self._ended(self)
         if self.isStopping:
             return
-        wasSteady = self._reactor.seconds() - self._startedAt >= _STEADY
-        self._failures = 0 if wasSteady else self._failures + 1
-        wait = 0.0 if self._failures <= 1 else min(_LONGEST, _BACKOFF * 2 ** (self._failures - 2))
+        wait = self._startLater()
         self.restarts += 1
         self.log.error(
             "worker {worker} has ended ({reason}) and is started again in {wait} seconds",
@@ -245,7 +200,14 @@ class Child:
             reason=_describe(reason),
             wait=wait,
         )
+
+    def _startLater(self) -> float:
+        """Start it again, at once if it was healthy. Returns the seconds until then."""
+        wasSteady = self._reactor.seconds() - self._startedAt >= _STEADY
+        self._failures = 0 if wasSteady else self._failures + 1
+        wait = 0.0 if self._failures <= 1 else min(_LONGEST, _BACKOFF * 2 ** (self._failures - 2))
         self._later = self._reactor.callLater(wait, self.start)
+        return wait
 
 
 def connect(one: Child, other: Child) -> None:

@@ -6,7 +6,7 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -37,7 +37,10 @@ class NewSide:
         self._answer: Deferred[ChannelMessage] | None = None
         self._early: ChannelMessage | None = None
         """Its first message, if it came before it was waited for."""
-        self._ended: str | None = None
+        self._sentence: str | None = None
+        """Why it has ended, or is of no use any more."""
+        self.ended: Callable[[], object] = lambda: None
+        """Called when it has ended."""
         self._channel = ProcessChannel(reactor, connected, self._received, self._lost)
 
     def ready(self) -> Deferred[ChannelMessage]:
@@ -55,13 +58,22 @@ class NewSide:
         """Send a message that is not answered."""
         self._channel.send(kind, {})
 
-    def kill(self) -> None:
-        """End it now, so that it does nothing more to the connections that it was passed."""
-        self._ended = self._ended or "the upgrade was ended"
+    @property
+    def hasEnded(self) -> bool:
+        """Whether it has ended. One that has not answered in time may still run."""
+        return self._sentence is not None
+
+    def check(self) -> None:
+        """Raises `NotTakenOver` if it has ended."""
+        if self._sentence is not None:
+            raise NotTakenOver(self._sentence)
+
+    def kill(self, sentence: str = "the upgrade was given up") -> None:
+        """End it now, so that it does nothing more to the connections that it was passed. `sentence` says why."""
         # Before the channel is closed: it could take that for the end of this process, and go on by itself.
         self._endProcess()
         self._channel.close()
-        self._fail(self._ended)
+        self._end(sentence)
 
     def _endProcess(self) -> None:
         """Kill its process, and wait for its end."""
@@ -78,8 +90,8 @@ class NewSide:
             answer.callback(early)
             return answer
         self._answer = answer
-        if self._ended is not None:
-            self._fail(self._ended)
+        if self._sentence is not None:
+            self._fail(self._sentence)
             return answer
         late = self._reactor.callLater(
             seconds, self._fail, f"the new process did not answer within {seconds:g} seconds"
@@ -95,8 +107,7 @@ class NewSide:
     def _received(self, message: ChannelMessage) -> None:
         if message.kind == "failed":
             message.closeDescriptors()
-            self._ended = str(message.fields.get("sentence"))
-            self._fail(self._ended)
+            self._end(str(message.fields.get("sentence")))
             return
         answer, self._answer = self._answer, None
         if answer is not None:
@@ -105,8 +116,14 @@ class NewSide:
             self._early = message
 
     def _lost(self, reason: Failure) -> None:
-        self._ended = self._ended or self._howItEnded()
-        self._fail(self._ended)
+        self._end(self._sentence or self._howItEnded())
+
+    def _end(self, sentence: str) -> None:
+        """It has ended; only the first reason counts."""
+        if self._sentence is None:
+            self._sentence = sentence
+            self.ended()
+        self._fail(self._sentence)
 
     def _fail(self, sentence: str) -> None:
         answer, self._answer = self._answer, None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector
+from twisted.internet.interfaces import IDelayedCall
 
 from wsd.metrics import ReloadCounters, reloadFamilies
 from wsd.processes.child import Child
@@ -24,6 +25,7 @@ class Gathering:
         self._reloads = reloads
         self._asked: list[tuple[Child, int]] = []
         self._awaited: set[Child] = set()
+        self._late: IDelayedCall | None = None
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
 
@@ -34,18 +36,19 @@ class Gathering:
             self._awaited = {each for each in self._children if each.isServing}
             for each in self._awaited:
                 each.send("ask", {})
-            self._reactor.callLater(_PATIENCE, self._answer)
+            self._late = self._reactor.callLater(_PATIENCE, self._answer)
 
     def discard(self, child: Child) -> None:
-        """A worker has told, or has ended."""
+        """A worker has answered, or has ended."""
         self._awaited.discard(child)
         if self._asked and not self._awaited:
             self._answer()
 
     def _answer(self) -> None:
         asked, self._asked = self._asked, []
-        if not asked:
-            return
+        late, self._late = self._late, None
+        if late is not None and late.active():
+            late.cancel()
         told = [(child.number, child.told) for child in self._children if child.told is not None]
         fields = {
             "metrics": snapshotOf(merge(self._snapshots())),

@@ -12,9 +12,10 @@ import socket
 from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
-from wsd.processes.channel import closeAll
+from wsd.processes.descriptors import closeAll
 
 VARIABLE = "WSD_UPGRADE"
 
@@ -72,11 +73,21 @@ class GivenToWorker(NamedTuple):
         closeAll(self.locked.values())
 
 
+class Takeover(Enum):
+    """How far the new process has come, which decides what it does if the old one ends."""
+
+    undecided = "it may be given up: whatever goes wrong, this process ends at once"
+    committed = "connections go on here, and this process is the daemon if the old one ends"
+    alone = "the old process has ended early: this one is the daemon as soon as it serves"
+    main = "this process is the daemon"
+
+
 class ParentPredecessor(Protocol):
     """The parent before an upgrade, as the one after it sees it."""
 
-    isCommitted: bool
-    """Whether connections go on here: from then on, this daemon may not just end."""
+    @property
+    def isCommitted(self) -> bool:
+        """Whether connections go on here: from then on, this daemon may not just end."""
 
     def takeOver(self, parent: Any) -> None:
         """Called when the workers have been started."""
@@ -89,6 +100,9 @@ class ParentPredecessor(Protocol):
 
     def refused(self, sentence: str) -> None:
         """Called when this daemon cannot take over. Ends all its processes."""
+
+    def stopping(self) -> None:
+        """Called when this daemon stops."""
 
 
 def take(environ: MutableMapping[str, str]) -> Given | None:

@@ -60,9 +60,14 @@ class Passing:
         self.owner: ProcessChannel | None = None
         """The channel to the owner; None while it does not run."""
 
+    @property
+    def hasOwner(self) -> bool:
+        """Whether there is a channel to the owner."""
+        return self.owner is not None and self.owner.isOpen
+
     def check(self) -> None:
         """Raises `Refused` (503) while the owner does not run."""
-        if self.owner is None or not self.owner.isOpen:
+        if not self.hasOwner:
             raise Refused(503, "the process of this route is starting again; try again", [("Retry-After", "1")])
 
     def passOn(self, transport: Any, data: bytes) -> Relay | None:
@@ -70,8 +75,14 @@ class Passing:
         Pass a connection on, with the bytes that were read of it. Call `check` first.
 
         Returns None if the descriptor was passed; the transport is lost then. Otherwise returns the relay, which is to
-        get all further data of the client.
+        get all further data of the client. Raises `Refused` (503) if there is no room for another descriptor.
         """
+        try:
+            return self._passOn(transport, data)
+        except OSError:
+            raise Refused(503, "the server has no descriptors left; try again", [("Retry-After", "5")]) from None
+
+    def _passOn(self, transport: Any, data: bytes) -> Relay | None:
         assert self.owner is not None
         wire = getattr(transport, "wire", None)
         tls = self._tlsOf(transport)
@@ -92,7 +103,11 @@ class Passing:
             return None
         near, far = socket.socketpair()
         with far:
-            self.owner.send(CONNECTION, {**fields, "relayed": True}, data, [far.fileno()])
+            try:
+                self.owner.send(CONNECTION, {**fields, "relayed": True}, data, [far.fileno()])
+            except OSError:
+                near.close()
+                raise
         return relay(transport, near, self._ring())
 
 

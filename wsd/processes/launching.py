@@ -37,7 +37,7 @@ def commandOf(parent: Any) -> Command:
     longOptions = getattr(parent, "longOpt", None)
     if longOptions is None or "pidfile=" not in longOptions:
         return Command(arguments, os.getcwd())
-    # Of twistd: its process ID and its log stay where they are, and the new process does not detach itself.
+    # twistd's log stays where it is. The old process rewrites the pid file, and the new one does not detach itself.
     ours = sys.argv[1:]
     _, rest = getopt.getopt(ours, parent.shortOpt, longOptions)
     more = ["--nodaemon", "--pidfile="]

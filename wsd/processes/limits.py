@@ -8,12 +8,13 @@ knows what the others had `REPORT` seconds ago: that is how far a limit may be e
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from wsd.config import Policies
 from wsd.policies.admission import Admission, accountOf, accountOfUser
 from wsd.policies.timer import Timer
+from wsd.processes.child import Child
 
 REPORT = 0.1
 """Seconds between two reports of a worker, if anything has changed."""
@@ -146,3 +147,28 @@ class WorkerCounts:
             "held": {account: sum(each.get(account, 0) for each in held) for account in wanted},
             "spent": dict(spent or {}),
         }
+
+
+class SharedCounts:
+    """Passes what each worker reports on to all others."""
+
+    def __init__(self, children: Sequence[Child]) -> None:
+        self._children = children
+        self._counts = WorkerCounts()
+
+    def started(self, child: Child) -> None:
+        """Tell a new worker what all others have."""
+        child.send("others", self._counts.others(child.number))
+
+    def reported(self, child: Child, report: Mapping[str, Any]) -> None:
+        """Take in a report of a worker."""
+        self._tellOthers(child, report["held"], self._counts.reported(child.number, report))
+
+    def gone(self, child: Child) -> None:
+        """Forget what a worker had, since it has ended."""
+        self._tellOthers(child, self._counts.gone(child.number))
+
+    def _tellOthers(self, child: Child, accounts: Iterable[str], spent: Mapping[str, int] | None = None) -> None:
+        for other in self._children:
+            if other is not child:
+                other.send("others", self._counts.others(other.number, accounts, spent))

@@ -26,7 +26,7 @@ _HOW: Mapping[str, Callable[[float, float], float]] = {
     "process_start_time_seconds": min,
     "process_max_fds": min,
 }
-"""How the gauges are joined that are not amounts; by the name of the metric."""
+"""How gauges that are not amounts are combined, by the name of the metric."""
 
 _OPENED, _CLOSED = "wsd_connections_opened", "wsd_connections_closed"
 
@@ -67,7 +67,7 @@ def merge(snapshots: Iterable[Snapshot]) -> list[Metric]:
 
 def remains(snapshot: Snapshot) -> Snapshot:
     """
-    What counts on of a worker that has died: its counters and histograms.
+    What still counts of a worker that has died: its counters and histograms.
 
     The connections that it had open have ended with it, and count as lost.
     """

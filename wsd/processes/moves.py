@@ -2,7 +2,7 @@
 Moves the connections of a daemon to the process that takes over, step by step.
 
 `Moves.hold` is the last step that can be taken back completely: until then, this process has only stopped reading, and
-the other one keeps what it was passed without touching it. From `release` on, what is confirmed goes on there.
+the other one keeps what it was passed without touching it. From `release` on, what is confirmed continues there.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -20,16 +20,11 @@ from wsd.processes.conversation import NewSide, NotTakenOver
 from wsd.processes.doors import factoryOf, freeze, isGone, isMovable, mayMove, takeBack, thawAll
 from wsd.processes.packing import pack
 from wsd.processes.passing import Leaving, wireOf
+from wsd.processes.sending import BATCH, ConnectionSender
 from wsd.service.daemon import Daemon
 from wsd.service.routes import FactoryKey, isExclusive
 from wsd.web.door import Door
 from wsd.web.draining import RESTART, Drain
-
-_BATCH = 16
-"""Connections that are passed on in one message. Each of them waits for all others of its batch."""
-
-_BATCH_SIZE = 8 * 1024 * 1024
-"""Bytes of a batch beyond which no further connection is added to it."""
 
 _LOOK = 0.01
 """Seconds between two checks for connections that have become movable."""
@@ -70,8 +65,7 @@ class Moves:
         self._daemon = daemon
         self._reactor = reactor
         self._new = new
-        self._count = 0
-        self._pause = 0.0
+        self._sender = ConnectionSender(daemon, reactor, new)
         self._exclusive: dict[FactoryKey, Factory] = {}
         """Factories with files that only one process may use."""
         self._together: dict[FactoryKey, Factory] = {}
@@ -92,7 +86,7 @@ class Moves:
     @property
     def moved(self) -> Moved:
         """What was done so far."""
-        return Moved(self._count, self._pause, len({*self._daemon.routes.connections, *self._stayed}))
+        return Moved(self._sender.count, self._sender.pause, len({*self._daemon.routes.connections, *self._stayed}))
 
     # -- the steps ------------------------------------------------------------------------------------------------
 
@@ -117,10 +111,20 @@ class Moves:
         factories = [factory for key, factory in self._exclusive.items() if key not in self._together]
         for factory in factories:
             self._refuse(factory)
-        if any(factory.connections for factory in factories):
-            drain = self._farewell(lambda: [each for factory in factories for each in factory.connections])
-            await drain.spread(self._daemon.config.drain)
-            await drain.clear(max(factory.policies.closing_timeout for factory in factories))
+        self._new.check()
+        if not any(factory.connections for factory in factories):
+            return
+        emptied = Deferred.fromCoroutine(self._closeAll(factories))
+        self._new.ended = emptied.cancel
+        try:
+            await emptied
+        except CancelledError:
+            self._new.check()
+
+    async def _closeAll(self, factories: Collection[Factory]) -> None:
+        drain = self._farewell(lambda: [each for factory in factories for each in factory.connections])
+        await drain.spread(self._daemon.config.drain)
+        await drain.clear(max(factory.policies.closing_timeout for factory in factories))
 
     async def hold(self) -> None:
         """
@@ -153,15 +157,13 @@ class Moves:
         for key, factory in factories.items():
             fields = {"key": key, "version": factory.stateVersion, "hasState": key in states}
             await self._new.ask("route", fields, pack(states.get(key)))
-        self._kept = [each for key, group in leaving.items() for each in await self._pass(key, group, isHeld=True)]
+        self._kept = [each for key, group in leaving.items() for each in await self._sender.hold(key, group)]
 
     async def release(self) -> None:
         """Let the new process go on with what it holds. What it could not resume is closed, or goes on here."""
         await self._new.ask("release", {})
         kept = self._kept
-        self._confirm(each for each in self._pending if each not in kept)
-        if self._pending:
-            self._notePause(self._stoppedAt)
+        self._sender.confirm((each for each in self._pending if each not in kept), self._stoppedAt)
         self._pending.clear()
         takeBack(kept)
         stayed = [*self._frozen, *(each.door for each in kept if factoryOf(each.door) not in self._single)]
@@ -193,13 +195,17 @@ class Moves:
             try:
                 await self._moveSingle()
             except NotTakenOver:
-                # The new process has crashed. What is left here is closed, as if it could not move.
-                await self.takeBack()
+                # What is left here is closed, as if it could not move.
+                if self._new.hasEnded:
+                    await self.takeBack()
+                else:
+                    self._sender.forget()
                 return
             await deferLater(self._reactor, _LOOK)
 
     async def takeBack(self) -> None:
         """Go on here with everything that is not confirmed. The new process must not run any more."""
+        self._sender.takeBack()
         while self._undo:
             try:
                 await maybeDeferred(self._undo.pop())
@@ -228,15 +234,24 @@ class Moves:
         """Stop the routes that use files which no other process may use at the same time."""
         routes = self._daemon.routes
         emptied: list[Factory] = []
-        self._undo.append(partial(self._daemon.rebuild, emptied))
+        self._undo.append(partial(self._rebuild, emptied))
         for factory in factories:
             if not isExclusive(factory):
                 continue
             if factory in moving:
-                self._undo.append(partial(routes.startOne, factory))
+                self._undo.append(partial(self._restart, factory))
             else:
                 emptied.append(factory)
             await routes.stopOne(factory)
+
+    async def _restart(self, factory: Factory) -> None:
+        """Use the files of a route again, unless the daemon stops."""
+        if self._daemon.running:
+            await self._daemon.routes.startOne(factory)
+
+    def _rebuild(self, emptied: list[Factory]) -> None:
+        if self._daemon.running:
+            self._daemon.rebuild(emptied)
 
     async def _settle(self, doors: list[Door]) -> None:
         """Freeze connections, and wait until all are movable, or for a while."""
@@ -245,6 +260,7 @@ class Moves:
         end = self._reactor.seconds() + _SETTLING
         while self._reactor.seconds() < end and not all(isGone(door) or isMovable(door) for door in doors):
             await deferLater(self._reactor, _LOOK)
+            self._new.check()
 
     def _retire(self, factory: Factory) -> None:
         """End what requests over HTTP wait for: it happens in the new process."""
@@ -281,18 +297,13 @@ class Moves:
         for factory, key in self._single.items():
             waiting = self._doorsOf([factory])
             while waiting:
-                batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
+                batch, waiting = waiting[:BATCH], waiting[BATCH:]
                 began = self._reactor.seconds()
                 for door in batch:
                     freeze(door)
                 leaving = self._leave(batch)
                 thawAll(set(batch).difference(each.door for each in leaving))
-                self._undo.append(partial(takeBack, leaving))
-                kept = await self._pass(key, leaving, isHeld=False)
-                self._undo.pop()
-                takeBack(kept)
-                self._notePause(began)
-                self._confirm(each for each in leaving if each not in kept)
+                await self._sender.move(key, leaving, began)
 
     async def _moveNew(self) -> None:
         """Pass on connections whose first request is not complete."""
@@ -300,35 +311,4 @@ class Moves:
         for door in doors:
             wire = wireOf(door) if isinstance(door, Door) and door.isNew else None
             if wire is not None:
-                leaving = Leaving(door, wire)
-                self._undo.append(leaving.takeBack)
-                await self._new.ask("new", {}, pack(leaving.saved), [leaving.descriptor])
-                self._undo.pop()
-                leaving.confirm()
-
-    async def _pass(self, key: FactoryKey, leaving: list[Leaving], isHeld: bool) -> list[Leaving]:
-        """Pass connections on. Returns those that the new process could not resume."""
-        kept: list[Leaving] = []
-        while leaving:
-            batch, size = [], 0
-            for each in leaving[:_BATCH]:
-                batch.append(pack(each.saved))
-                size += len(batch[-1])
-                if size > _BATCH_SIZE:
-                    break
-            sent, leaving = leaving[: len(batch)], leaving[len(batch) :]
-            descriptors = [each.descriptor for each in sent]
-            version = self._daemon.routes.named[key].stateVersion
-            fields = {"key": key, "version": version, "isHeld": isHeld}
-            answer = await self._new.ask("connections", fields, pack(batch), descriptors)
-            kept += [sent[number] for number in answer.fields["failed"]]
-        return kept
-
-    def _confirm(self, leaving: Iterable[Leaving]) -> None:
-        for each in leaving:
-            each.confirm()
-            self._count += 1
-
-    def _notePause(self, began: float) -> None:
-        """Connections that were stopped at this time go on in the other process."""
-        self._pause = max(self._pause, self._reactor.seconds() - began)
+                await self._sender.moveNew(Leaving(door, wire))

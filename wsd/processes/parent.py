@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, MutableMapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from twisted.application.service import Service
@@ -18,24 +19,24 @@ from twisted.logger import Logger
 
 from wsd.config import Config
 from wsd.config.prepared import PreparedChange
-from wsd.config.sockets import controlPath, workerPath
 from wsd.control.interface import ReloadOutcome
 from wsd.control.socket import ControlSocket
 from wsd.listen.descriptors import raiseDescriptorLimit
 from wsd.listen.handed import HandedSockets
 from wsd.listen.systemd import Systemd, recall
 from wsd.processes.channel import ChannelMessage
-from wsd.processes.child import Child, ProcessSupply, connect
+from wsd.processes.child import Child, connect
 from wsd.processes.gathering import Gathering
 from wsd.processes.given import ParentPredecessor
-from wsd.processes.limits import WorkerCounts
+from wsd.processes.limits import SharedCounts
 from wsd.processes.listening import SharedListening
 from wsd.processes.reloading import WorkersReloading
 from wsd.processes.sockets import listenersFor
-from wsd.processes.upgrade import refusal
+from wsd.processes.supply import ProcessSupply
 from wsd.processes.worker import ALIVE, OWNER
-from wsd.service.daemon import Successor, UpgradeRefused
+from wsd.service.daemon import Successor
 from wsd.service.report import logListeners, pagesOf, warnOfBuiltIn
+from wsd.service.upgrading import UpgradeRefused, refuseUpgrade
 
 
 class Parent(Service):
@@ -83,7 +84,7 @@ class Parent(Service):
             Child(reactor, number, self._supply.take, self._started, self._received, self._ended)
             for number in range(config.workers)
         ]
-        self._ledger = WorkerCounts()
+        self._counts = SharedCounts(self.children)
         self._signals: dict[int, Any] = {}
         self._loops: list[LoopingCall] = []
         self._hasServed = False
@@ -99,22 +100,21 @@ class Parent(Service):
         """The URLs of the home page for a browser on this machine."""
         return pagesOf(self.reloading.config, self.listening.listeners)
 
-    @property
-    def controlNames(self) -> list[str]:
-        """The names of the workers' control sockets, which are beside the parent's."""
-        stem = controlPath(self.reloading.config.control, os.environ)
-        return [workerPath(stem, child.number).name for child in self.children]
-
     # -- starting -------------------------------------------------------------------------------------------------
 
     def startService(self) -> None:
         """Start the workers."""
         super().startService()
         # Without a handler, they would end the daemon.
-        for number, handler in ((signal.SIGHUP, self._hup), (signal.SIGUSR2, self._usr2)):
-            self._signals[number] = signal.signal(number, handler)
+        self._handle(signal.SIGHUP, self.reload)
+        self._handle(signal.SIGUSR2, self._upgradeBySignal)
         raiseDescriptorLimit()
         self._reactor.callWhenRunning(self._startAll)
+
+    def _handle(self, number: int, call: Callable[[], object]) -> None:
+        """Call this at a signal, and remember what was to happen before."""
+        before = signal.signal(number, lambda *_: self._reactor.callFromThread(call))
+        self._signals.setdefault(number, before)
 
     def _startAll(self) -> None:
         for child in self.children:
@@ -131,13 +131,17 @@ class Parent(Service):
         if given is None:
             child.send("start", fields, descriptors)
         else:
-            child.send("start", {**fields, "locked": list(given.locked)}, [*descriptors, *given.descriptors])
-            given.close()
-        child.send("others", self._ledger.others(child.number))
+            with closing(given):
+                child.send("start", {**fields, "locked": list(given.locked)}, [*descriptors, *given.descriptors])
+        self._counts.started(child)
+        for each in self.children if child.number == OWNER else (child,):
+            self._connect(each)
+
+    def _connect(self, child: Child) -> None:
+        """Connect a worker with the owner, if both run."""
         owner = self.children[OWNER]
-        for other in self.children if child is owner else (child,):
-            if other is not owner and other.isRunning and owner.isRunning:
-                connect(owner, other)
+        if child is not owner and child.isRunning and owner.isRunning:
+            connect(owner, child)
 
     def _repeat(self, seconds: float, call: Callable[[], Any]) -> None:
         loop = LoopingCall(call)
@@ -178,23 +182,19 @@ class Parent(Service):
         if kind == "serving" and not self._hasServed and all(each.isServing for each in self.children):
             self._serve()
         elif kind == "report":
-            spent = self._ledger.reported(child.number, fields)
-            self._tellOthers(child, fields["held"], spent)
+            self._counts.reported(child, fields)
         elif kind == "gather":
             self._gathering.ask(child, fields["question"])
-        elif kind == "told":
+        elif kind == "told" and fields["isAnswer"]:
             self._gathering.discard(child)
+        elif kind == "peerless":
+            self._connect(child)
         elif kind in ("prepared", "reloaded"):
             self.reloading.received(child, message)
 
-    def _tellOthers(self, child: Child, accounts: Any, spent: dict[str, int] | None = None) -> None:
-        for other in self.children:
-            if other is not child:
-                other.send("others", self._ledger.others(other.number, accounts, spent))
-
     def _ended(self, child: Child) -> None:
         """Called when the process of a worker has ended."""
-        self._tellOthers(child, self._ledger.gone(child.number))
+        self._counts.gone(child)
         self._gathering.discard(child)
         self.reloading.gone(child)
         if self._stopped is not None:
@@ -205,6 +205,8 @@ class Parent(Service):
 
     def _cannotStart(self, child: Child) -> None:
         """A worker has ended before all served: it has logged why. End like a daemon that cannot start."""
+        if self.hasFailed:
+            return
         self.log.critical(
             "wsd: worker {worker} could not start; the lines above say why",
             event="daemon.unusable",
@@ -235,9 +237,6 @@ class Parent(Service):
 
     # -- reloading and upgrading ----------------------------------------------------------------------------------
 
-    def _hup(self, *_: Any) -> None:
-        self._reactor.callFromThread(self.reload)
-
     def reload(self) -> Deferred[ReloadOutcome]:
         """
         Let all workers reload, after a reload that is under way. If one of them cannot, none does.
@@ -245,9 +244,9 @@ class Parent(Service):
         During an upgrade nothing is reloaded: the new processes read the configuration anyway. Returns the outcome.
         """
         if not self.running:
-            return succeed(ReloadOutcome("the daemon is stopping"))
+            return self.reloading.refuse("the daemon is stopping")
         if self.successor is not None:
-            return succeed(ReloadOutcome("an upgrade is under way, and the new process reads the configuration itself"))
+            return self.reloading.refuse("an upgrade is under way, and the new process reads the configuration itself")
         return self.reloading.start()
 
     def _prepareControl(self, config: Config) -> PreparedChange:
@@ -260,9 +259,6 @@ class Parent(Service):
             self.listening.keep(self.systemd)
         return self._status
 
-    def _usr2(self, *_: Any) -> None:
-        self._reactor.callFromThread(self._upgradeBySignal)
-
     def _upgradeBySignal(self) -> None:
         # The outcome is in the log.
         self.upgrade().addErrback(lambda failure: failure.trap(UpgradeRefused))
@@ -273,22 +269,17 @@ class Parent(Service):
 
         Fires with a sentence about what was done. Fails with `UpgradeRefused` if this daemon serves on.
         """
-        try:
-            upgrades = self._mayUpgrade()
-        except UpgradeRefused as refused:
-            return fail(refusal(str(refused)))
-        return upgrades()
-
-    def _mayUpgrade(self) -> Callable[[], Deferred[str]]:
-        """What upgrades the daemon. Raises `UpgradeRefused` if nothing can now."""
-        if self.upgrades is None or not self.running:
-            raise UpgradeRefused("the daemon is stopping")
+        assert self.upgrades is not None
+        if not self.running:
+            return fail(refuseUpgrade("the daemon is stopping", isStopping=True))
+        if not self._hasServed:
+            return fail(refuseUpgrade("the daemon is starting"))
         if self.reloading.isUnderWay:
-            raise UpgradeRefused("a reload is under way; try again")
-        missing = [child.number for child in self.children if not child.isServing]
-        if missing or not self._hasServed:
-            raise UpgradeRefused(f"worker {', '.join(map(str, missing))} does not run; try again")
-        return self.upgrades
+            return fail(refuseUpgrade("a reload is under way; try again"))
+        missing = [str(child.number) for child in self.children if not child.isServing]
+        if missing:
+            return fail(refuseUpgrade(f"worker {', '.join(missing)} does not run; try again"))
+        return self.upgrades()
 
     def handOver(self) -> None:
         """Called when the new processes serve: end this one when all workers have ended."""
@@ -300,10 +291,12 @@ class Parent(Service):
     def stopService(self) -> Deferred[Any]:
         """Let all workers stop. Fires when all their processes have ended. A second TERM or INT means at once."""
         super().stopService()
+        if self.predecessor is not None:
+            self.predecessor.stopping()
         if self.successor is not None and not self.hasHandedOver:
             self.successor.abort()
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._signals.setdefault(number, signal.signal(number, self._secondSignal))
+            self._handle(number, self._stopNow)
         if not self.hasHandedOver:
             self.systemd.notify("STOPPING=1", "closing the connections")
         self.listening.close(ownsPaths=not self.hasHandedOver)
@@ -316,9 +309,6 @@ class Parent(Service):
         if not any(child.isRunning for child in self.children):
             self._stopped = succeed(None)
         return self._stopped.addCallback(self._end)
-
-    def _secondSignal(self, *_: Any) -> None:
-        self._reactor.callFromThread(self._stopNow)
 
     def _stopNow(self) -> None:
         for child in self.children:

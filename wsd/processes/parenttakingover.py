@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wsd.processes.channel import ChannelMessage, ProcessChannel
-from wsd.processes.given import Given, GivenToWorker
+from wsd.processes.given import Given, GivenToWorker, Takeover
 from wsd.processes.parent import Parent
 from wsd.processes.worker import OWNER
 
@@ -27,7 +27,8 @@ class ParentTakingOver:
     log = Logger(namespace="wsd")
 
     def __init__(self, reactor: Any, given: Given) -> None:
-        self.isCommitted = False
+        self._progress = Takeover.undecided
+        self._isServing = self._isAsked = False
         self._parent: Any = None
         self._given: dict[int, GivenToWorker] = {}
         self._ends: list[socket.socket] = []
@@ -36,8 +37,12 @@ class ParentTakingOver:
             near, far = socket.socketpair()
             self._given[number] = GivenToWorker(near, given.locked if number == OWNER else {})
             self._ends.append(far)
-        self._isServing = self._isAsked = self._isAlone = self._isMain = False
         self._channel = ProcessChannel(reactor, given.channelSocket(), self._received, self._lost)
+
+    @property
+    def isCommitted(self) -> bool:
+        """Whether connections go on here: from then on, this daemon may not just end."""
+        return self._progress is not Takeover.undecided
 
     def forWorker(self, number: int) -> GivenToWorker | None:
         """What a worker gets at its first start. One that is started again begins with nothing."""
@@ -55,8 +60,13 @@ class ParentTakingOver:
         self._isServing = True
         if self._isAsked:
             self._channel.send("serving", {})
-        if self._isAlone:
+        if self._progress is Takeover.alone:
             self._becomeMain()
+
+    def stopping(self) -> None:
+        """Called when this daemon stops. What the old workers can take back is not closed here."""
+        if not self.isCommitted:
+            self.refused("the new process was told to stop")
 
     def refused(self, sentence: str) -> None:
         """End without closing anything."""
@@ -69,7 +79,7 @@ class ParentTakingOver:
 
     def _received(self, message: ChannelMessage) -> None:
         if message.kind == "commit":
-            self.isCommitted = True
+            self._progress = Takeover.committed
             self._channel.send("committed", {})
         elif message.kind == "serve":
             self._isAsked = True
@@ -81,17 +91,17 @@ class ParentTakingOver:
             self.refused(f"the old process has sent {message.kind!r}, which this version does not know")
 
     def _becomeMain(self) -> None:
-        if not self._isMain:
-            self._isMain = True
+        if self._progress is not Takeover.main:
+            self._progress = Takeover.main
             self._parent.becomeMain()
 
     def _lost(self, reason: Failure) -> None:
         """The old parent has given up or, after connections have gone on here, it has ended."""
         if not self.isCommitted:
             self.refused("the old process has given up the upgrade")
-        if self._isMain:
+        if self._progress is Takeover.main:
             return
         self.log.warn("the old process has ended early; going on without it", event="upgrade.alone")
-        self._isAlone = True
+        self._progress = Takeover.alone
         if self._isServing:
             self._becomeMain()

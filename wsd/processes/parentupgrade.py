@@ -18,16 +18,17 @@ from twisted.internet.defer import Deferred, FirstError, fail, gatherResults
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from wsd.processes.channel import ChannelMessage, closeAll
+from wsd.processes.channel import ChannelMessage
 from wsd.processes.child import Child, WorkerEnded
 from wsd.processes.conversation import NotTakenOver
+from wsd.processes.descriptors import closeAll
 from wsd.processes.given import Given
 from wsd.processes.launching import Command, NewProcess, PidFile, launch
 from wsd.processes.moves import Moved
 from wsd.processes.parent import Parent
-from wsd.processes.upgrade import logBegin, logDone, reasonOf, refusal
+from wsd.processes.upgrade import logBegin, logDone, reasonOf
 from wsd.processes.worker import OWNER
-from wsd.service.daemon import UpgradeRefused
+from wsd.service.upgrading import refuseUpgrade
 
 
 class ParentUpgrade:
@@ -46,7 +47,7 @@ class ParentUpgrade:
     def start(self) -> Deferred[str]:
         """Upgrade. Fires with a sentence about what was done; fails with `UpgradeRefused` if the daemon serves on."""
         if self._parent.successor is not None:
-            return fail(UpgradeRefused("an upgrade is under way already"))
+            return fail(refuseUpgrade("an upgrade is under way already"))
         self._parent.successor = self
         self._isCommitted = False
         logBegin()
@@ -102,7 +103,7 @@ class ParentUpgrade:
         """Connect each worker with the new one of its place."""
         try:
             for child, descriptor in zip(self._parent.children, offer.descriptors, strict=True):
-                await child.ask("upgrade", {}, [descriptor])
+                _accepted(await child.ask("upgrade", {}, [descriptor]))
         finally:
             closeAll(offer.descriptors)
 
@@ -149,15 +150,15 @@ class ParentUpgrade:
             if self._isCommitted and parent.running:
                 child.resume()
         self._new = parent.successor = None
-        raise refusal(sentence)
+        raise refuseUpgrade(sentence, isStopping=not parent.running)
 
     def abort(self) -> None:
         """Called when the daemon stops: end the new processes, unless they have gone on with connections."""
         if self._new is not None and not self._isCommitted:
-            self._new.kill()
+            self._new.kill("the daemon is stopping")
 
 
 def _accepted(message: ChannelMessage) -> None:
-    """Raises `NotTakenOver` if the answer to a step says why it has failed."""
+    """Raises `NotTakenOver` if the answer of a worker says why it cannot do what it was asked for."""
     if message.fields["refused"] is not None:
         raise NotTakenOver(message.fields["refused"])

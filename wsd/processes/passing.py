@@ -32,7 +32,7 @@ def wireOf(door: Door) -> Sending | None:
 
 
 class Leaving:
-    """A connection that is passed on. Nothing is read from it and sent to it from now on."""
+    """A connection that is passed on. From now on, nothing is read from it or sent to it."""
 
     def __init__(self, door: Door, wire: Sending) -> None:
         self.door = door
@@ -105,17 +105,21 @@ def arrive(site: Site, factory: Factory, version: int, ring: Any, descriptor: in
 
     `version` is that of the old process's state. Raises whatever is wrong with `saved`, after closing the descriptor.
     """
-    connection, door = factory.build(), Door(site)
+    door = Door(site)
     wire = _wireOn(descriptor, door, ring)
-    transport = _proxied(wire, saved)
+    connection: Connection | None = None
     try:
+        connection = factory.build()
+        transport = _proxied(wire, saved)
         wire.setWaterMarks(factory.policies.high_water, factory.policies.low_water)
         identity = saved["connection"].get("identity")
         door.resume(transport, connection, saved["place"], None if identity is None else identity[0])
         connection.resume(saved["connection"], transport, version)
     except BaseException:
-        connection.forget()
-        door.forget()
+        if connection is not None:
+            connection.forget()
+        if door in site.doors:
+            door.forget()
         wire.abandon()
         raise
     return Arrived(connection, door, wire, saved["unsent"])

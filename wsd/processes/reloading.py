@@ -19,7 +19,7 @@ from wsd.listen.systemd import Systemd
 from wsd.metrics import ReloadCounters
 from wsd.processes.channel import ChannelMessage
 from wsd.processes.child import Child
-from wsd.service.reloading import PreparedReload, Reloading
+from wsd.service.reloading import PreparedReload, Reloading, refusal
 
 
 class WorkersReload:
@@ -158,12 +158,20 @@ class WorkersReloading:
         self._systemd.notify("RELOADING=1")
         prepared = self._parts.prepare()
         if prepared.refused is not None:
-            self._systemd.notify("READY=1", f"not reloaded: {prepared.refused}")
-            return succeed(ReloadOutcome(prepared.refused))
+            return succeed(self._refused(prepared))
         self._current = current = WorkersReload(self._children, prepared, self._offer)
         done = current.done.addCallback(self._reloaded)
         current.begin()
         return done
+
+    def refuse(self, sentence: str) -> Deferred[ReloadOutcome]:
+        """Do not reload, and log why. Returns that outcome."""
+        self._systemd.notify("RELOADING=1")
+        return succeed(self._refused(refusal(sentence)))
+
+    def _refused(self, prepared: PreparedReload) -> ReloadOutcome:
+        self._systemd.notify("READY=1", f"not reloaded: {prepared.refused}")
+        return ReloadOutcome(prepared.refused)
 
     def received(self, child: Child, message: ChannelMessage) -> None:
         """Called with an answer of a worker: "prepared" or "reloaded"."""

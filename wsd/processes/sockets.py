@@ -83,9 +83,9 @@ def bindShared(config: Config, environ: MutableMapping[str, str], handed: Handed
 
 def share(listener: Listener, workers: int, handed: HandedSockets) -> SharedListener:
     """
-    Prepare a bound listener for so many workers, with sockets of `handed` at its address if there are.
+    Prepare a bound listener for this number of workers, with sockets of `handed` at its address if there are any.
 
-    It gets a number by which the workers know it through all reloads. Raises `CannotListen` if it is an endpoint of
+    It gets a number by which the workers recognise it after each reload. Raises `CannotListen` if it is an endpoint of
     another kind.
     """
     listener.number = next(_numbers)

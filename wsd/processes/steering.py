@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
+from wsd.config.sockets import controlPath, workerPath
 from wsd.connection import Connection
 from wsd.control.interface import CommandError, ReloadOutcome
 from wsd.processes.parent import Parent
-from wsd.service.daemon import UpgradeRefused
+from wsd.service.upgrading import UpgradeRefused
 
 
 class ParentSteering:
@@ -27,7 +29,7 @@ class ParentSteering:
         try:
             return await self._parent.upgrade()
         except UpgradeRefused as error:
-            raise CommandError(f"not upgraded, this process serves on: {error}") from None
+            raise CommandError(str(error)) from None
 
     @property
     def connections(self) -> list[Connection]:
@@ -59,7 +61,9 @@ class ParentSteering:
         control = self._parent.control
         assert control is not None
         assert control.path is not None
-        first, *_, last = (control.path.with_name(name) for name in self._parent.controlNames)
+        own = controlPath(self._parent.reloading.config.control, os.environ)
+        names = [workerPath(own, child.number).name for child in self._parent.children]
+        first, *_, last = (control.path.with_name(name) for name in names)
         raise CommandError(
             f"this is the parent of several workers, which reloads and upgrades; for anything else name the socket of "
             f"a worker: --socket {first} ... {last.name}"

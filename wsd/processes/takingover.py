@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 from wsd.connection import Factory
 from wsd.processes.channel import ChannelMessage, ProcessChannel
 from wsd.processes.conversation import NotTakenOver
+from wsd.processes.given import Takeover
 from wsd.processes.packing import unpack
 from wsd.processes.passing import Arrived, arrive, arriveNew
 from wsd.service.daemon import Daemon
@@ -34,8 +35,8 @@ class TakingOver:
 
     def __init__(self, reactor: Any, connected: socket.socket) -> None:
         """`connected` is the socket of the channel to the old process."""
-        self.isCommitted = False
-        """Whether this process has gone on with connections: from then on it may not just end."""
+        self._progress = Takeover.undecided
+        self._isServing = False
         self._daemon: Any = None
         self._channel = ProcessChannel(reactor, connected, self._received, self._lost)
         self._done: Deferred[None] | None = None
@@ -46,9 +47,11 @@ class TakingOver:
         self._taken = 0
         self._turn = DeferredLock()
         """Messages are handled one after the other, although the start of a route takes time."""
-        self._isAlone = False
-        """Whether the old process has ended before it has said that this one is the daemon."""
-        self._isServing = self._isMain = False
+
+    @property
+    def isCommitted(self) -> bool:
+        """Whether this process has gone on with connections: from then on it may not just end."""
+        return self._progress is not Takeover.undecided
 
     def takeOver(self, daemon: Daemon) -> Deferred[None]:
         """Say what can be taken over, and take it. Fires when the old process accepts no more."""
@@ -67,12 +70,17 @@ class TakingOver:
         self._channel.send("listening", {})
         self.log.info("took over {count} connections", event="upgrade.taken", count=self._taken)
         self._isServing = True
-        if self._isAlone:
+        if self._progress is Takeover.alone:
             self._becomeMain()
 
     def refused(self) -> None:
         """End without closing anything."""
         self._end("the new process could not start; its reason is in the log")
+
+    def stopping(self) -> None:
+        """Called when this daemon stops. What the old process can take back is not closed here."""
+        if not self.isCommitted:
+            self._end("the new process was told to stop")
 
     # -- the old process says -------------------------------------------------------------------------------------
 
@@ -85,31 +93,27 @@ class TakingOver:
         elif message.kind == "connections":
             self._connections(FactoryKey(*message.fields["key"]), message)
         elif message.kind == "release":
-            self.isCommitted = True
-            self._channel.send("released", {})
-            held, self._held = self._held, []
-            self._start(held)
-            self._complete()
+            self._release()
         elif message.kind == "new":
-            self._channel.send("taken", {})
-            arriveNew(self._daemon.site, self._daemon.listening.ring, message.descriptors[0], unpack(message.body))
+            self._new(message)
         elif message.kind == "listen":
-            await self._listen()
+            self._listen()
         elif message.kind == "main":
             self._becomeMain()
         else:
             raise NotTakenOver(f"the old process has sent {message.kind!r}, which this version does not know")
 
-    async def _listen(self) -> None:
+    def _listen(self) -> None:
         """The old process has passed on everything."""
         done, self._done = self._done, None
         if done is not None:
-            await self._daemon.routes.start(exclusive=True)
+            # Those that the old process did not have. Nobody waits for them: they answer 503 until they have started.
+            self._daemon.routes.start(exclusive=True)
             done.callback(None)
 
     def _becomeMain(self) -> None:
-        if not self._isMain:
-            self._isMain = True
+        if self._progress is not Takeover.main:
+            self._progress = Takeover.main
             self._daemon.becomeMain()
 
     async def _route(self, key: FactoryKey, message: ChannelMessage) -> None:
@@ -133,12 +137,13 @@ class TakingOver:
         arrived: list[Arrived] = []
         failed: list[int] = []
         factory = self._factory(key)
+        if factory is None:
+            raise NotTakenOver(f"the old process has sent connections of {key.route}, which is unknown here")
         version, ring = message.fields["version"], self._daemon.listening.ring
-        for number, saved in enumerate(unpack(message.body)):
+        states = [unpack(each) for each in unpack(message.body)]
+        for number, (descriptor, saved) in enumerate(zip(message.descriptors, states, strict=True)):
             try:
-                assert factory is not None
-                descriptor = message.descriptors[number]
-                arrived.append(arrive(self._daemon.site, factory, version, ring, descriptor, unpack(saved)))
+                arrived.append(arrive(self._daemon.site, factory, version, ring, descriptor, saved))
             except Exception:
                 self.log.failure("a connection could not be resumed", event="upgrade.error")
                 failed.append(number)
@@ -150,6 +155,22 @@ class TakingOver:
             self._held += arrived
         else:
             self._start(arrived)
+
+    def _new(self, message: ChannelMessage) -> None:
+        """A connection whose first request has not been read completely."""
+        self._channel.send("taken", {})
+        try:
+            arriveNew(self._daemon.site, self._daemon.listening.ring, message.descriptors[0], unpack(message.body))
+        except Exception:
+            self.log.failure("a connection could not be resumed", event="upgrade.error")
+
+    def _release(self) -> None:
+        """Go on with everything that is held."""
+        self._progress = Takeover.committed
+        self._channel.send("released", {})
+        held, self._held = self._held, []
+        self._start(held)
+        self._complete()
 
     def _start(self, arrived: list[Arrived]) -> None:
         for each in arrived:
@@ -180,14 +201,14 @@ class TakingOver:
         if not self.isCommitted:
             self._end("the old process has given up the upgrade")
             return
-        if self._isMain:
+        if self._progress is Takeover.main:
             return
         self.log.warn("the old process has ended early; going on without it", event="upgrade.alone")
         if self._isServing:
             self._becomeMain()
         else:
-            self._isAlone = True
-            self._turn.run(lambda: Deferred.fromCoroutine(self._listen())).addErrback(self._failed)
+            self._progress = Takeover.alone
+            self._turn.run(self._listen).addErrback(self._failed)
 
     def _end(self, sentence: str) -> None:
         self.log.critical("not taken over: {sentence}", event="upgrade.failed", sentence=sentence)

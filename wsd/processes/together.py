@@ -21,7 +21,7 @@ from wsd.web.status import RouteStatus, Status, StatusPage
 
 
 class Together:
-    """What all workers say together; `send` sends a message to the parent."""
+    """Asks the parent what all workers say, for pages about all of them. `send` sends a message to the parent."""
 
     def __init__(self, daemon: Daemon, send: Callable[[str, dict[str, Any]], object]) -> None:
         self._daemon = daemon
@@ -45,7 +45,7 @@ class Together:
         pages[f"{STATUS}.json"] = _Gathered(data, self._gather)
 
     async def _gather(self) -> None:
-        """Ask the parent what all workers say."""
+        """Ask, and keep the answer."""
         question = max(self._questions, default=0) + 1
         waiting = self._questions[question] = Deferred[dict[str, Any]]()
         self._send("gather", {"question": question})

@@ -25,7 +25,8 @@ from wsd.processes.conversation import NotTakenOver
 from wsd.processes.given import Given
 from wsd.processes.launching import Command, NewProcess, PidFile, launch
 from wsd.processes.moves import Moved, Moves
-from wsd.service.daemon import Daemon, UpgradeRefused
+from wsd.service.daemon import Daemon
+from wsd.service.upgrading import refuseUpgrade
 
 _log = Logger(namespace="wsd")
 
@@ -44,7 +45,7 @@ class Upgrade:
     def start(self) -> Deferred[str]:
         """Upgrade. Fires with a sentence about what was done; fails with `UpgradeRefused` if the daemon serves on."""
         if self._new is not None:
-            return fail(UpgradeRefused("an upgrade is under way already"))
+            return fail(refuseUpgrade("an upgrade is under way already"))
         logBegin()
         return Deferred.fromCoroutine(self._run()).addErrback(self._failed)
 
@@ -84,12 +85,12 @@ class Upgrade:
         if self._moves is not None:
             await self._moves.takeBack()
         self._new = self._moves = self._daemon.successor = None
-        raise refusal(sentence)
+        raise refuseUpgrade(sentence, isStopping=not self._daemon.running)
 
     def abort(self) -> None:
         """Called when the daemon stops: end the new process, and take everything back."""
         if self._new is not None:
-            self._new.kill()
+            self._new.kill("the daemon is stopping")
 
 
 def logBegin() -> None:
@@ -118,9 +119,3 @@ def reasonOf(failure: Failure) -> str:
         return failure.getErrorMessage()
     _log.failure("the upgrade failed", failure, event="upgrade.error")
     return "an internal error occurred; see the log"
-
-
-def refusal(sentence: str) -> UpgradeRefused:
-    """Log that the old version serves on, and return the exception that says so."""
-    _log.error("not upgraded, this process serves on: {sentence}", event="upgrade.refused", sentence=sentence)
-    return UpgradeRefused(sentence)

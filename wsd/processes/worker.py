@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -31,8 +31,9 @@ from wsd.processes.takingover import TakingOver
 from wsd.processes.together import Together
 from wsd.processes.workerupgrade import WorkerUpgrade
 from wsd.service import Daemon, lockFiles, placementOf
-from wsd.service.daemon import Membership, UpgradeRefused
+from wsd.service.daemon import DaemonState, Membership
 from wsd.service.reloading import PreparedReload
+from wsd.service.upgrading import refuseUpgrade
 from wsd.web.door import Doors
 
 ALIVE = 1.0
@@ -41,7 +42,7 @@ ALIVE = 1.0
 OWNER = 0
 """The number of the worker that serves shared and pinned routes."""
 
-_ASK_PARENT = "this is one of several workers, which are upgraded together; name the socket of their parent"
+_NO_ROOM = "this worker has no room for more descriptors; raise LimitNOFILE"
 
 
 class GivenPredecessor(NamedTuple):
@@ -55,8 +56,8 @@ class Worker:
     """
     This process as one of several workers.
 
-    `channel` is set by the caller, with `received` and `lost` as its callbacks. `configure` returns the configuration
-    and how to read it again.
+    `channel` is set by the caller, with `received`, `lost` and `dropped` as its callbacks. `reread` returns the
+    configuration as it is now.
     """
 
     log = Logger(namespace="wsd")
@@ -80,28 +81,27 @@ class Worker:
         self._isStopping = False
         self._peers: list[ProcessChannel] = []
         self._upgrade: WorkerUpgrade | None = None
-        membership = Membership(listeners, self._makeAdmission, self._serves, self._wrapTlsOf, self._served)
+        membership = Membership(listeners, self._makeAdmission, self._serves, withHanded, self._served)
         locks = Locks()
         locks.adopt({} if predecessor is None else predecessor.locked)
         locks.take(lockFiles(config, os.environ, self._serves))
         self.daemon = Daemon(config, reactor, reread, os.environ, locks, membership)
         self._takingOver = None if predecessor is None else TakingOver(reactor, predecessor.channel)
         self.daemon.predecessor = self._takingOver
-        self.daemon.upgrades = lambda: fail(UpgradeRefused(_ASK_PARENT))
+        self.daemon.upgrades = _askParent
         site = self.daemon.site
         self._passing = Passing(lambda transport: site.tlsOf(transport), lambda: self.daemon.listening.ring)
         self._receiving = Receiving(Doors(site), lambda: self.daemon.listening.ring)
         site.passing = None if self._isOwner else self._passing
         self._together = Together(self.daemon, lambda kind, fields: self.channel.send(kind, fields))
         self._together.replacePages(site.pages)
-        self._alive = LoopingCall(self._tellAll)
-        self._alive.clock = reactor
+        alive = LoopingCall(self._giveSign)
+        alive.clock = reactor
+        # From now on, as its routes may take long to start.
+        alive.start(ALIVE, now=False).addErrback(lambda failure: self.log.failure("a periodic task failed", failure))
 
     def _serves(self, route: Route) -> bool:
         return self._isOwner or not placementOf(route).isOwned
-
-    def _wrapTlsOf(self, tlsOf: Any) -> Any:
-        return withHanded(tlsOf)
 
     def _makeAdmission(self, policies: Policies, timer: Timer) -> SharedAdmission:
         self._admission = SharedAdmission(policies, timer, self._workers, self._reportSoon)
@@ -109,7 +109,7 @@ class Worker:
 
     def _served(self) -> None:
         self.channel.send("serving", {})
-        self._alive.start(ALIVE)
+        self._tellAll()
 
     # -- the parent -----------------------------------------------------------------------------------------------
 
@@ -132,6 +132,14 @@ class Worker:
         )
         self.stop()
 
+    def dropped(self, message: ChannelMessage) -> None:
+        """Called with a message whose descriptors were lost, as this process has no room for more."""
+        self.log.error("{reason}", event="worker.full", reason=_NO_ROOM)
+        if message.kind == "prepare":
+            self.channel.send("prepared", {"refused": _NO_ROOM})
+        elif message.kind == "upgrade":
+            self._answer(message, {"refused": _NO_ROOM})
+
     def stop(self) -> None:
         """Close all connections in order, and end; only the first call counts."""
         if not self._isStopping:
@@ -152,7 +160,7 @@ class Worker:
         self._admission.learn(message.fields)
 
     def _onAsk(self, message: ChannelMessage) -> None:
-        self._tellAll()
+        self._tellAll(isAnswer=True)
 
     def _onGathered(self, message: ChannelMessage) -> None:
         self._together.answered(message.fields)
@@ -160,18 +168,30 @@ class Worker:
     def _onPeer(self, message: ChannelMessage) -> None:
         """A channel between the owner and another worker."""
         peer = socket.socket(fileno=message.descriptors[0])
-        if self._isOwner:
-            made = ProcessChannel(self._reactor, peer, self._fromWorker, lambda reason: self._peers.remove(made))
-            self._peers.append(made)
-        else:
+        if not self._isOwner:
             self._passing.owner = ProcessChannel(self._reactor, peer, lambda message: None, self._ownerLost)
+            return
+        made = ProcessChannel(
+            self._reactor, peer, self._fromWorker, lambda reason: self._peers.remove(made), self._connectionDropped
+        )
+        self._peers.append(made)
 
     def _fromWorker(self, message: ChannelMessage) -> None:
         if message.kind == CONNECTION:
             self._receiving.received(message)
 
+    def _connectionDropped(self, message: ChannelMessage) -> None:
+        """The kernel has closed a connection that another worker has passed."""
+        self.log.error("a connection was dropped: {reason}", event="worker.full", reason=_NO_ROOM)
+
     def _ownerLost(self, reason: Failure) -> None:
-        """Nothing to do: `Passing.check` sees that the channel has ended."""
+        """Until there is another channel, `Passing.check` refuses connections. The owner may run, and have lost it."""
+        self._reactor.callLater(ALIVE, self._askForOwner)
+
+    def _askForOwner(self) -> None:
+        if not self._passing.hasOwner:
+            self.channel.send("peerless", {})
+            self._reactor.callLater(ALIVE, self._askForOwner)
 
     # -- a reload -------------------------------------------------------------------------------------------------
 
@@ -208,28 +228,30 @@ class Worker:
 
     def _onLocks(self, message: ChannelMessage) -> None:
         files = {} if self.daemon.locks is None else self.daemon.locks.files
-        self.channel.send("answer", {"paths": list(files)}, b"", list(files.values()))
+        self._answer(message, {"paths": list(files)}, list(files.values()))
 
     def _onUpgrade(self, message: ChannelMessage) -> None:
         """The descriptor is that of a channel to the worker that takes the place of this one."""
         self._upgrade = WorkerUpgrade(self.daemon, self._reactor, socket.socket(fileno=message.descriptors[0]))
-        self.channel.send("answer", {})
+        self._answer(message, {"refused": None})
 
     def _onStep(self, message: ChannelMessage) -> None:
         assert self._upgrade is not None
-        told = Deferred.fromCoroutine(self._upgrade.step(message.fields["name"]))
-        told.addCallback(lambda fields: self.channel.send("answer", fields))
+        self._upgrade.step(message.fields["name"]).addCallback(lambda told: self._answer(message, told))
 
     def _onTakeback(self, message: ChannelMessage) -> None:
         upgrade, self._upgrade = self._upgrade, None
         done = succeed(None) if upgrade is None else Deferred.fromCoroutine(upgrade.takeBack())
-        done.addCallback(lambda _: self.channel.send("answer", {}))
+        done.addCallback(lambda _: self._answer(message, {}))
 
     def _onLeave(self, message: ChannelMessage) -> None:
         assert self._upgrade is not None
         if not self._isStopping:
             self._isStopping = True
-            self.channel.send("answer", self._upgrade.leave()._asdict())
+            self._answer(message, self._upgrade.leave()._asdict())
+
+    def _answer(self, question: ChannelMessage, fields: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
+        self.channel.send("answer", {**fields, "question": question.fields["question"]}, b"", descriptors)
 
     # -- reports --------------------------------------------------------------------------------------------------
 
@@ -239,14 +261,32 @@ class Worker:
     def _report(self) -> None:
         self.channel.send("report", self._admission.report())
 
-    def _tellAll(self) -> None:
-        """Tell the parent the metrics and the state of this worker, which is a sign of life, too."""
+    def _giveSign(self) -> None:
+        """Give the parent a sign of life, with the figures of now once this worker serves."""
+        self.channel.send("alive", {})
+        if self.daemon.state is not DaemonState.starting:
+            try:
+                self._tellAll()
+            except Exception:
+                # Protocols tell whether they are ready. One that fails at it does not mean that this process hangs.
+                self.log.failure("a worker cannot tell its state", event="worker.mute")
+
+    def _tellAll(self, isAnswer: bool = False) -> None:
+        """Tell the parent the metrics and the state of this worker."""
         fields = {
             "metrics": snapshotOf(self.daemon.metrics.collect()),
             "readiness": self.daemon.readiness(),
             "status": asdict(self.daemon.readStatus()),
+            "isAnswer": isAnswer,
         }
         self.channel.send("told", fields)
+
+
+def _askParent() -> Deferred[str]:
+    """What a worker answers if it is to be upgraded alone."""
+    return fail(
+        refuseUpgrade("this is one of several workers, which are upgraded together; name the socket of their parent")
+    )
 
 
 def startWorker(reactor: Any, message: ChannelMessage, config: Config, reread: Callable[[], Config]) -> Worker:

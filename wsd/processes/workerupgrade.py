@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from wsd.processes.conversation import NewWorker
@@ -21,28 +22,33 @@ class WorkerUpgrade:
         self._new = NewWorker(reactor, connected)
         self._moves = Moves(daemon, reactor, self._new)
         self._isCommitted = False
+        self._step: Deferred[Any] = succeed(None)
+        """Fires when the last step has ended. It never fails."""
         daemon.successor = self
 
-    async def step(self, name: str) -> dict[str, Any]:
-        """Take a step. Returns what the parent is told about it: why it has failed, or None."""
+    def step(self, name: str) -> Deferred[dict[str, Any]]:
+        """Take a step. Fires with what the parent is told about it: why it has failed, or None."""
+        self._step = step = Deferred.fromCoroutine(self._take(name))
+        return step
+
+    async def _take(self, name: str) -> dict[str, Any]:
         self._isCommitted = self._isCommitted or name == "release"
         try:
             await getattr(self._moves, name)()
         except Exception:
             refused = reasonOf(Failure())
             if self._isCommitted:
-                await self._takeBack()
+                self._new.kill()
+                await self._moves.takeBack()
             return {"refused": refused}
         return {"refused": None}
 
     async def takeBack(self) -> None:
-        """Serve on as before."""
-        await self._takeBack()
-        self._daemon.successor = None
-
-    async def _takeBack(self) -> None:
+        """Serve on as before. A step that is under way ends first: it fails, as the new worker is gone."""
         self._new.kill()
+        await self._step
         await self._moves.takeBack()
+        self._daemon.successor = None
 
     def leave(self) -> Moved:
         """Close what is left, and end. Returns what was moved."""
@@ -54,4 +60,4 @@ class WorkerUpgrade:
     def abort(self) -> None:
         """Called when the daemon stops: end the new worker, unless it has gone on with connections."""
         if not self._isCommitted:
-            self._new.kill()
+            self._new.kill("the daemon is stopping")

@@ -3,7 +3,8 @@ The daemon: puts the other rooms together, and starts, reloads and stops them.
 
 `daemon` has its states and signals, `routes` its routes and their factories, `listening` its listeners, `report` the
 lines that it logs about itself, and `status` what it tells its status page. `steering` is what the control socket may
-do with it. `checking` checks a configuration without starting it.
+do with it. `checking` checks a configuration without starting it, `reloading` is a reload, and `upgrading` refuses
+upgrades.
 """
 
 from __future__ import annotations

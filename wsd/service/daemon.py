@@ -53,6 +53,7 @@ from wsd.service.report import (
 )
 from wsd.service.routes import FactoryBuilder, RouteTable, lockFiles
 from wsd.service.status import statusOf
+from wsd.service.upgrading import UpgradeRefused, refuseUpgrade
 from wsd.service.watchdog import HoldReporter, Watchdog
 from wsd.web.attempts import Why
 from wsd.web.console import addConsole
@@ -75,10 +76,6 @@ def planeOf(config: Config) -> Plane:
         return choosePlane(config.frames)
     except ValueError as error:
         raise ConfigError(f"frames: {error}") from None
-
-
-class UpgradeRefused(Exception):
-    """An upgrade has failed, or was not begun: the daemon serves on. The message is one sentence."""
 
 
 class DaemonState(Enum):
@@ -112,6 +109,9 @@ class Predecessor(Protocol):
 
     def refused(self) -> None:
         """Called when this daemon cannot take over. Ends the process."""
+
+    def stopping(self) -> None:
+        """Called when this daemon stops. Ends the process if it has not taken over."""
 
 
 class Successor(Protocol):
@@ -397,10 +397,11 @@ class Daemon(Service):
         """Do all of a reload that can fail. What it returns does the rest, or undoes it."""
         if not self.running:
             return refusal("the daemon is not running")
-        if self.successor is not None:
-            return refusal("an upgrade is under way, and the new process reads the configuration itself")
         self.systemd.notify("RELOADING=1")
-        prepared = self.reloading.prepare()
+        if self.successor is None:
+            prepared = self.reloading.prepare()
+        else:
+            prepared = refusal("an upgrade is under way, and the new process reads the configuration itself")
         if prepared.refused is not None:
             self.systemd.notify("READY=1", f"not reloaded: {prepared.refused}")
 
@@ -494,9 +495,9 @@ class Daemon(Service):
         Fires with a sentence about what was done. Fails with `UpgradeRefused` if this process serves on.
         """
         if self.upgrades is None:
-            return fail(UpgradeRefused("this daemon was not started by a command that can start it again"))
+            return fail(refuseUpgrade("this daemon was not started by a command that can start it again"))
         if self.state is not DaemonState.serving:
-            return fail(UpgradeRefused(self.state.value))
+            return fail(refuseUpgrade(self.state.value, self.state is DaemonState.stopping))
         return self.upgrades()
 
     def handOver(self) -> None:
@@ -517,6 +518,8 @@ class Daemon(Service):
         After a second TERM or INT, all connections are dropped at once.
         """
         super().stopService()
+        if self.predecessor is not None:
+            self.predecessor.stopping()
         if self.successor is not None and not self.hasHandedOver:
             self.successor.abort()
         for number in (signal.SIGTERM, signal.SIGINT) if self._membership is None else ():

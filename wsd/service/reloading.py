@@ -31,7 +31,8 @@ class PreparedReload:
 
 
 def refusal(sentence: str) -> PreparedReload:
-    """A reload that is refused."""
+    """A reload that is refused, and why, which is logged."""
+    logRefused(sentence)
     return PreparedReload(sentence, lambda: ReloadOutcome(sentence))
 
 
@@ -69,7 +70,6 @@ class Reloading:
 
     def _refused(self, sentence: str) -> PreparedReload:
         self.ended(False)
-        logRefused(sentence)
         return refusal(sentence)
 
     def _commit(self, config: Config, prepared: list[PreparedChange]) -> ReloadOutcome:

@@ -15,7 +15,8 @@ from twisted.internet.task import LoopingCall
 from wsd.connection import Connection
 from wsd.control.interface import CommandError, ReloadOutcome
 from wsd.logs import Threshold
-from wsd.service.daemon import Daemon, DaemonState, UpgradeRefused
+from wsd.service.daemon import Daemon, DaemonState
+from wsd.service.upgrading import UpgradeRefused
 from wsd.web.draining import Drain
 
 _TELLS = 1.0
@@ -69,7 +70,7 @@ class Steering:
         try:
             return await self._daemon.upgrade()
         except UpgradeRefused as error:
-            raise CommandError(f"not upgraded, this process serves on: {error}") from None
+            raise CommandError(str(error)) from None
 
     # -- draining -------------------------------------------------------------------------------------------------
 

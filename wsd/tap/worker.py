@@ -19,9 +19,14 @@ from wsd.logs import textOf
 
 _log = Logger(namespace="wsd")
 
+_OF_THE_PARENT = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that a terminal, or systemd, sends to all processes. The parent acts on them, so a worker does not."""
+
 
 def main() -> None:
     """Serve until the parent or a signal ends it."""
+    for number in _OF_THE_PARENT:
+        signal.signal(number, signal.SIG_IGN)
     import_module(sys.argv[1]).install()
     from twisted.internet import reactor
 
@@ -33,14 +38,17 @@ class _Process:
 
     def __init__(self, reactor: Any) -> None:
         from wsd.processes.channel import ProcessChannel
-        from wsd.processes.child import CHANNEL
+        from wsd.processes.supply import CHANNEL
 
         self._reactor = reactor
         self._worker: Any = None
         self._isStopping = False
         self._options: Any = None
         self._fields: dict[str, Any] = {}
-        self._channel = ProcessChannel(reactor, socket.socket(fileno=CHANNEL), self._received, self._lost)
+        os.set_inheritable(CHANNEL, False)
+        self._channel = ProcessChannel(
+            reactor, socket.socket(fileno=CHANNEL), self._received, self._lost, self._dropped
+        )
 
     def run(self) -> None:
         """Run the reactor. Raises SystemExit with the status 1 if the worker could not start."""
@@ -51,8 +59,8 @@ class _Process:
             raise SystemExit(1)
 
     def _setSignals(self) -> None:
-        """A terminal and systemd send signals to all processes: the parent acts on them, and a TERM counts once."""
-        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        """Programs that this process starts do not inherit handlers, as they would that signals are ignored."""
+        for number in _OF_THE_PARENT:
             signal.signal(number, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: self._reactor.callFromThread(self._stop))
 
@@ -71,11 +79,21 @@ class _Process:
     def _received(self, message: Any) -> None:
         if self._worker is not None:
             self._worker.received(message)
+        elif self._isStopping:
+            # It ends. The parent does not know yet.
+            message.closeDescriptors()
         elif message.kind == "prepare":
             self._fields = message.fields
             self._attempt(self._prepare)
         else:
             self._attempt(self._start, message)
+
+    def _dropped(self, message: Any) -> None:
+        if self._worker is not None:
+            self._worker.dropped(message)
+        else:
+            # Without its listeners it cannot serve.
+            self._stopReactor()
 
     def _attempt(self, call: Callable[..., None], *arguments: Any) -> None:
         """Call, or log why that failed and end."""

@@ -19,7 +19,7 @@ _POLICY = PAGE_POLICY.replace("img-src 'self'", "img-src 'self' blob: data:; med
 """Pages also show pictures, sounds and videos that their scripts have made or received."""
 
 _SHARED = ("list", "shared", "lib")
-"""Folders that are no pages."""
+"""Folders that are not pages."""
 
 
 class UsesResource(Resource):

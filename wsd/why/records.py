@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-_TEXT = re.compile(r"(?:(?P<time>\d{4}-\d\d-\d\dT\S+) )?(?P<level>[a-z]+) +\[(?P<id>[0-9a-f]{10})\] (?P<message>.*)")
-"""A line of text; in the journal it has no time."""
+_TEXT = re.compile(
+    r"(?:(?P<time>\d{4}-\d\d-\d\dT\S+) )?(?P<level>[a-z]+) +(?:w\d+ )?\[(?P<id>[0-9a-f]{10})\] (?P<message>.*)"
+)
+"""A line of text. In the journal it has no time, and that of one of several workers has its number."""
 
 _TRAFFIC = (
     r"messages received (?P<messages_received>\d+) \((?P<bytes_received>\d+) bytes\), "

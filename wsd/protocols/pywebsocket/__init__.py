@@ -5,6 +5,7 @@ pywebsocket: runs the handlers of Google's pywebsocket, `*_wsh.py` files, unchan
 - A handler runs on one of the `threads` (`blocking`), on the reactor as a coroutine (`awaited`), or on a thread that
   reads the bytes of its connection (`bytewise`). It gets a `request` and a `stream`.
 - `exchange` defines what a connection and its handler pass to each other; `answers` translates what a handler returns.
-- `protocol` is the connection and its factory. `access` checks passwords, `documents` and `cgi` answer HTTP.
+- `protocol` is a route of handlers, and `connection` a connection to one of them. `access` checks passwords,
+  `documents` and `cgi` answer HTTP.
 - `api` is what handlers import as pywebsocket3 and mod_pywebsocket.
 """

@@ -1,15 +1,13 @@
 """
-All documents of a store: they are read when somebody opens them, and written in batches.
+All documents of a store: they are read when somebody opens them, and written in batches on a thread.
 
-While a batch is written on a thread, the next one gathers, so that one sync of the disk serves all updates that came
-meanwhile. Nothing is sent before it is on the disk.
+Nothing is sent before it is on the disk.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +24,13 @@ from wsd.protocols.yjs.awareness import Awareness
 from wsd.protocols.yjs.document import DocumentBroken, DocumentEditor, DocumentFull, SharedDocument, Then
 from wsd.protocols.yjs.options import YjsOptions
 from wsd.protocols.yjs.store import Store, Stored, Write
+from wsd.protocols.yjs.weights import DocumentWeights
+from wsd.protocols.yjs.writing import Batch, BatchWriter
 
 _SWEEP = 10.0
 """Seconds between two checks for clients that are gone and documents that nobody has open."""
 
-_WEIGHT, _LEAST_WEIGHT = 8, 4096
-"""Bytes of memory of an open document for each byte of its updates, and without any (measured: 8 with short edits)."""
-
 _FAILURES = (sqlite3.Error, OSError)
-
-
-@dataclass(slots=True)
-class _Batch:
-    """Updates that are written together, and what is done then."""
-
-    writes: list[Write] = field(default_factory=list)
-    documents: list[SharedDocument] = field(default_factory=list)
-    """The documents that change, once for each update."""
-    thens: list[tuple[SharedDocument, Then]] = field(default_factory=list)
 
 
 class Documents:
@@ -61,12 +48,6 @@ class Documents:
         meter: Meter | None = None,
     ) -> None:
         """`now` is the time of day, in seconds since 1970."""
-        self._meter = meter
-        if meter is not None:
-            meter.relieve = self._relieve
-        self._memory = 0
-        self._weights: dict[str, int] = {}
-        """Bytes of memory of each open document."""
         self.options = options
         self._path = path
         self._thread = thread
@@ -76,10 +57,8 @@ class Documents:
         self._stored: dict[str, Stored] = {}
         self._open: dict[str, SharedDocument] = {}
         self._reading: dict[str, list[Deferred[SharedDocument]]] = {}
-        self._next = _Batch()
-        self._isWriting = False
-        self._idle: Deferred[None] | None = None
-        """Fires when nothing is being written any more."""
+        self._writer = BatchWriter(clock, self._write)
+        self._weights = DocumentWeights(meter, self._relieve)
         self._total = 0
         """Bytes of all documents."""
         self._fault: str | None = None
@@ -125,9 +104,7 @@ class Documents:
     async def _stop(self) -> None:
         if self._sweeping.running:
             self._sweeping.stop()
-        if self._isWriting:
-            self._idle = Deferred()
-            await self._idle
+        await self._writer.settled()
         store, self._store = self._store, None
         if store is not None:
             await self._thread.run(store.close)
@@ -174,7 +151,7 @@ class Documents:
             raise Refused(503, "this document cannot be read now; try again later") from None
         document.used = self._clock.seconds()
         self._open[name] = document
-        self._weigh(document)
+        self._weights.weigh(document)
         return document
 
     def _haveRead(self, result: SharedDocument | Failure, name: str) -> None:
@@ -185,7 +162,7 @@ class Documents:
 
     def isSettled(self) -> bool:
         """Whether everything is on the disk, and everybody knows it."""
-        return not self._isWriting and not self._next.thens
+        return self._writer.isSettled
 
     def saveState(self) -> list[Any]:
         """The open documents, with who is at them."""
@@ -200,7 +177,7 @@ class Documents:
             document.awareness.restoreState(awareness)
             document.used = self._clock.seconds()
             self._open[name] = document
-            self._weigh(document)
+            self._weights.weigh(document)
 
     def openOne(self, name: str) -> SharedDocument:
         """Returns an open document. Raises KeyError if it is not open."""
@@ -222,9 +199,9 @@ class Documents:
         unusedSince = self._clock.seconds() - _SWEEP
         for document in list(self._open.values()):
             document.sendAwareness(document.awareness.removeOutdated())
-            if not document.participants and document.used <= unusedSince and not self._isWriting:
+            if not document.participants and document.used <= unusedSince and not self._writer.isWriting:
                 self._open.pop(document.name).close()
-                self._weigh(document)
+                self._weights.weigh(document)
         unused = self.options.unused
         if unused and self._store is not None:
             before = self._now() - unused
@@ -257,11 +234,9 @@ class Documents:
             self._drop(document, "the server failed at an update of this document; reconnect")
             return
         self._total += document.size - before
-        self._weigh(document)
+        self._weights.weigh(document)
         if change is not None:
-            self._next.writes.append(Write(document.name, change))
-            self._next.documents.append(document)
-            self._gather(document, lambda: document.sendUpdate(change))
+            self._writer.add(document, Write(document.name, change), lambda: document.sendUpdate(change))
         self.whenWritten(document, then)
 
     def whenWritten(self, document: SharedDocument, then: Then) -> None:
@@ -270,20 +245,9 @@ class Documents:
 
         It is never called if that cannot be written: the connections of the document are closed.
         """
-        if self._isWriting or self._next.thens:
-            self._gather(document, then)
-        else:
-            then()
+        self._writer.whenWritten(document, then)
 
-    def _gather(self, document: SharedDocument, then: Then) -> None:
-        self._next.thens.append((document, then))
-        if not self._isWriting:
-            self._isWriting = True
-            # The updates of one turn of the reactor are one batch.
-            self._clock.callLater(0, self._write)
-
-    def _write(self) -> None:
-        batch, self._next = self._next, _Batch()
+    def _write(self, batch: Batch) -> Deferred[None]:
         states = {document: document.state for document in batch.documents}
         for document in states:
             if document.needsCompaction:
@@ -291,15 +255,14 @@ class Documents:
                 batch.writes = [each for each in batch.writes if each.name != document.name]
                 batch.writes.append(Write(document.name, document.compact(), replaces=True))
                 self._total += document.size - before
-                self._weigh(document)
+                self._weights.weigh(document)
         written: Deferred[None] = succeed(None)
         if batch.writes and self._store is not None:
             written = self._thread.run(self._store.write, batch.writes, self._now())
         written.addCallbacks(self._written, self._notWritten, (batch, states), {}, (batch,))
-        written.addErrback(self._failed)
-        written.addBoth(self._writeNext)
+        return written.addErrback(self._failed)
 
-    def _written(self, _: None, batch: _Batch, states: dict[SharedDocument, bytes]) -> None:
+    def _written(self, _: None, batch: Batch, states: dict[SharedDocument, bytes]) -> None:
         if batch.writes:
             self._fault = None
         now = self._now()
@@ -310,7 +273,7 @@ class Documents:
         for document, state in states.items():
             document.written = state
 
-    def _notWritten(self, failure: Failure, batch: _Batch) -> None:
+    def _notWritten(self, failure: Failure, batch: Batch) -> None:
         """Called when the disk failed: forget what it does not have. The clients have it, and send it again."""
         failure.trap(*_FAILURES)
         self._fault = str(failure.value)
@@ -320,7 +283,7 @@ class Documents:
             path=str(self._path),
             reason=self._fault,
         )
-        following, self._next = self._next, _Batch()
+        following = self._writer.takeNext()
         for document in {*batch.documents, *following.documents}:
             self._drop(document, "the document cannot be stored now; reconnect to send what is missing")
         for document, then in (*batch.thens, *following.thens):
@@ -333,36 +296,15 @@ class Documents:
             return
         self._open.pop(document.name, None)
         document.close()
-        self._weigh(document)
+        self._weights.weigh(document)
         stored = self._stored.get(document.name)
         self._total += (0 if stored is None else stored.size) - document.size
         for participant in list(document.participants):
             participant.lose(sentence)
 
-    def _weigh(self, document: SharedDocument) -> None:
-        """Report the memory of a document that was opened, changed or closed."""
-        before = self._weights.pop(document.name, 0)
-        weight = 0 if document.isClosed else _LEAST_WEIGHT + _WEIGHT * document.size
-        if weight:
-            self._weights[document.name] = weight
-        self._memory += weight - before
-        if self._meter is not None:
-            self._meter.put(self._memory)
-
-    def _relieve(self, size: int) -> None:
-        """Called when memory is short: close the largest documents, whose clients send what is not on the disk."""
-        for name in sorted(self._weights, key=self._weights.__getitem__, reverse=True):
-            if self._memory <= size // 2:
-                break
-            self._drop(self._open[name], "the server has no memory left for this document; reconnect later")
-
-    def _writeNext(self, _: object) -> None:
-        self._isWriting = bool(self._next.thens)
-        if self._isWriting:
-            self._clock.callLater(0, self._write)
-        elif self._idle is not None:
-            idle, self._idle = self._idle, None
-            idle.callback(None)
+    def _relieve(self, document: SharedDocument) -> None:
+        """Called when memory is short: close a document, whose clients have what is not on the disk."""
+        self._drop(document, "the server has no memory left for this document; reconnect later")
 
     def _failed(self, failure: Failure) -> None:
         self.log.failure("the documents of {path} failed", failure, event="yjs.failed", path=str(self._path))

@@ -1,5 +1,5 @@
 """
-The whiteboard of a class: a canvas on which only those paint whose token says so.
+The whiteboard of a class: a canvas on which a client may paint only if its token says so.
 
 Its picture is stored in the state folder, so that a restart of the daemon does not lose it.
 """
@@ -27,7 +27,7 @@ from wsd.protocols import load
 readToken: Any = import_module("wsd.uses.class.room").readToken
 
 Canvas: Any = load("canvas")
-"""The protocol that a whiteboard stands on."""
+"""The protocol that a whiteboard extends."""
 
 BEARER = "bearer."
 """The subprotocol that brings a token begins with this, as for topics."""
@@ -64,7 +64,7 @@ def read(path: Path) -> bytes | None:
 
 
 class BoardConnection(Canvas.connection):
-    """A whiteboard: everyone with a token of the class watches, and the teacher paints, and who has the pen."""
+    """A whiteboard: everyone with a token of the class may watch; the teacher and whoever has the pen may paint."""
 
     factory: BoardFactory
     _expires = 0.0
@@ -78,7 +78,7 @@ class BoardConnection(Canvas.connection):
         if request.head.path != f"{self.below}{claims['class']}":
             raise Refused(403, "the token is for another class")
         if request.queries.get("role") != "viewer" and not claims["paints"]:
-            raise Refused(403, "only the teacher paints, and who has the pen; open the board with role=viewer")
+            raise Refused(403, "only the teacher and whoever has the pen may paint; open the board with role=viewer")
         # end of lesson
         self._expires = claims["exp"]
         pixels = await self.factory.load(claims["class"])

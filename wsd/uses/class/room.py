@@ -37,12 +37,12 @@ except ImportError:
     jwt = None  # type: ignore[assignment]
 
 Topics: Any = load("topics")
-"""What a class stands on."""
+"""The protocol that a class extends."""
 
 LIFE = 3600
 """Seconds for which a token is valid. The page renews it."""
 PEN = 120
-"""Seconds for which a pupil may paint who has been given the pen."""
+"""Seconds for which a pupil who was given the pen may paint."""
 NEEDED = 'a class needs PyJWT; get it with: pip install "txwsd[topics]"'
 
 
@@ -57,7 +57,7 @@ def keyFile() -> str:
 
 
 def userOf(secret: str) -> str:
-    """Who has this secret."""
+    """The name of the user who has this secret."""
     return sha256(secret.encode()).hexdigest()[:16]
 
 
@@ -99,7 +99,7 @@ class ClassTopicsOptions(Topics.Options):
     """The keys of the route of topics, whose tokens are signed here."""
 
     def verifier(self) -> Any:
-        """By the key in the state folder, which is made when the first token comes."""
+        """A verifier by the key in the state folder, which is made when the first token arrives."""
         return ClassVerifier(self)
 
     def check(self) -> Sequence[str]:
@@ -170,7 +170,7 @@ class TokenResource(Resource):
         claims, life = claimsOf(user, room), LIFE
         if pupil is not None:
             if user != room:
-                raise Refused(403, "only the teacher gives the pen")
+                raise Refused(403, "only the teacher may give the pen")
             claims, life = {"sub": pupil[:16], "class": room, "paints": True}, PEN
         setFields(request, {"Content-Type": "application/json", "Cache-Control": "no-store"})
         return json.dumps({"token": sign(claims, life), "user": user, "class": room, "seconds": life}).encode()

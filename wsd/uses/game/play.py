@@ -33,18 +33,18 @@ PLAYERS = 16
 WIDTH, HEIGHT, RADIUS = 960, 600, 18
 """The field, and a player, in the field's own unit."""
 PILLARS = ((230, 150, 46), (730, 150, 46), (230, 450, 46), (730, 450, 46), (480, 300, 64))
-"""The x, y and radius of what nobody can walk through."""
+"""The x, y and radius of obstacles."""
 SPEED, CROWNED, DASH = 8.0, 7.0, 20.0
 """Units a step: usually, with the crown, and in a dash."""
 DASHING, REST = 6, 75
-"""Steps that a dash takes, and from its begin to the next."""
+"""Steps that a dash takes, and those from its beginning to the next dash."""
 REACH, SAFE = 2 * RADIUS + 2, 30
-"""How near the crown has to be, to take it; the ticks for which nobody can then take it again."""
+"""How near a player has to be to take the crown; the ticks for which nobody can then take it again."""
 RATE, BURST, WAITING = 1.05, 6, 12
-"""Steps that a player may make at each tick, a little more than one so that what waits after a delay is made up for; at
-most at one tick; and that may wait. Of more, the newest wait."""
+"""The steps of a player: how many a tick on average, a little more than one so that it can catch up after a delay; how
+many in one tick; and how many may wait. If more wait, the oldest are dropped."""
 ROBOT = 0.8
-"""The pace of the robot, of a person's."""
+"""The pace of the robot, as a share of a player's."""
 RULES = {"tick": TICK, "width": WIDTH, "height": HEIGHT, "radius": RADIUS, "pillars": PILLARS, "speed": SPEED}
 RULES |= {"crowned": CROWNED, "dash": DASH, "dashing": DASHING, "rest": REST}
 
@@ -56,7 +56,7 @@ class Player:
     id: int
     name: str
     key: str
-    """What the page keeps, to have its score back after a lost connection."""
+    """A secret of the page, by which it gets its score back after a lost connection."""
     x: float
     y: float
     score: int = 0
@@ -127,7 +127,7 @@ class PlayFactory(Factory):
     """The tick from which on somebody else can take the crown."""
 
     def started(self) -> None:
-        """Begin without anybody."""
+        """Begin without players."""
         self.people: dict[Play, Player] = {}
         """In the order in which they came."""
         self.ids = count(1)
@@ -146,7 +146,7 @@ class PlayFactory(Factory):
         return [*players, self.robot] if len(players) == 1 else players
 
     def join(self, person: Play, name: str, key: str) -> None:
-        """Somebody has come, or come back, with the score of this round."""
+        """Somebody has come, or has come back and gets the score of this round again."""
         if not self.ticking.running:
             self.begin()
             self.ticking.start(TICK, now=False).addErrback(lambda failure: self.log.failure("the game failed", failure))
@@ -156,7 +156,7 @@ class PlayFactory(Factory):
         self.tell()
 
     def leave(self, person: Play) -> None:
-        """Somebody has gone, and whoever waits has the place."""
+        """Somebody has gone. The next who waits gets the place."""
         if (player := self.people.pop(person, None)) is not None:
             self.scores[player.key] = player.score
         if not self.people:
