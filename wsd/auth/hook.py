@@ -56,6 +56,11 @@ class HookMethod:
     missing = _REFUSED
     log = Logger(namespace="wsd")
 
+    @property
+    def takesDigests(self) -> bool:
+        """Whether it can decide about the digest of a password, which only a function gets."""
+        return isinstance(self._hook, FunctionHook)
+
     def __init__(self, hook: Hook, shownAs: str, clock: IReactorTime, timeout: float, kept: float) -> None:
         self._hook = hook
         self._shownAs = shownAs
@@ -209,7 +214,14 @@ class FunctionHook:
     def seen(self, request: AuthRequest) -> Sequence[object]:
         """The whole request, without what is new in each handshake."""
         fields = [pair for pair in request.head.headers if pair[0].lower() != "sec-websocket-key"]
-        return (request.head.line, fields, request.peer._replace(port=0), request.tls, request.tokenInQuery)
+        return (
+            request.head.line,
+            fields,
+            request.peer._replace(port=0),
+            request.tls,
+            request.tokenInQuery,
+            request.digest,
+        )
 
     async def decide(self, request: AuthRequest) -> Decision:
         """Call."""
