@@ -128,6 +128,7 @@ class Factory(WebSocketServerFactory):
             self.policies.max_frame or self.maxMessage,
             self.policies.max_unsent,
             self.connection.streams,
+            self.connection.takesWhole,
         )
         # In one call, since a call without allowNullOrigin resets it to False.
         self.setProtocolOptions(

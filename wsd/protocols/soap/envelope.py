@@ -226,8 +226,8 @@ def _readAddressing(block: Any, addressing: Addressing) -> None:
         name = _ENDPOINTS.get(block.tag)
         if name is None:
             return
-        found = block.find(_ADDRESS)
-        value = "" if found is None else (found.text or "").strip()
+        # A loop takes a third of the time of `find`.
+        value = next(((each.text or "").strip() for each in block if each.tag == _ADDRESS), "")
     if name == "RelatesTo" and addressing.RelatesTo:
         return
     addressing.used = True

@@ -68,19 +68,26 @@ class SoapConnection(Connection):
     def opened(self) -> None:
         """Called after the handshake. The client speaks first."""
         self._reader = self.encoding.reader(self.factory.maxMessage)
+        self._inText = self.encoding.inText
         self._pending: set[Deferred[Any]] = set()
         self._closeCalls: dict[object, Callable[[], None]] = {}
         self._isHolding = False
         self._weight = 0
 
+    def received(self, payload: bytes, isBinary: bool) -> Deferred[None] | None:
+        """Called with a message that came in one piece, as most do."""
+        self.began(isBinary)
+        self.arrived(payload)
+        return self.ended()
+
     def began(self, isBinary: bool) -> None:
-        """Called when a message begins. The answer has the same opcode."""
+        """Called when another message begins. The answer has the same opcode."""
         if isBinary != self._isBinary:
             self._isBinary = isBinary
             self._reader = self._encodingOf(isBinary).reader(self.factory.maxMessage)
 
     def _encodingOf(self, isBinary: bool) -> Encoding:
-        return self.encoding if isBinary else self.encoding.inText
+        return self.encoding if isBinary else self._inText
 
     def arrived(self, data: bytes) -> None:
         """Called with the next bytes of the message."""
