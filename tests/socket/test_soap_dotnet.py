@@ -28,7 +28,8 @@ def checks(url: str, mode: str, authority: str = "", user: str = "", only: str =
 
     `user` is name:password, and `only` how the names of the checks to do begin, besides that a WebSocket is opened.
     """
-    environ = {**os.environ, **({"SSL_CERT_FILE": authority} if authority else {}), "NETPEER_USER": user}
+    told = {"SSL_CERT_FILE": authority, "NETPEER_USER": user}
+    environ = {**os.environ, **{name: value for name, value in told.items() if value}}
     done = subprocess.run(
         [PEER, "wcf", url, mode, *filter(None, [only])], env=environ, capture_output=True, text=True, timeout=120
     )
