@@ -47,6 +47,7 @@ CODED: Mapping[str, str] = {
     "SaslFailure": "a condition of RFC 6120",
     "XmppError": "the class above these",
     "Fault": "a fault of SOAP",
+    "SecurityFault": "a fault of SOAP",
 }
 """Exceptions that show a code, for which the table has a row, and a sentence that explains it."""
 
@@ -228,3 +229,5 @@ def faults() -> Iterator[str]:
             if isinstance(node, ast.Call) and _nameOf(node.func) == "Fault":
                 codes = [*node.args[1:2], *(keyword.value for keyword in node.keywords if keyword.arg == "code")]
                 yield from (text for code in codes for text in _texts(code))
+            if isinstance(node, ast.Call) and _nameOf(node.func) == "SecurityFault":
+                yield from _texts(node.args[0])

@@ -237,6 +237,42 @@ class TestTheFile:
         assert {file.decoyFor(f"user{n}") for n in range(50)} == {file.find("ann"), file.find("bob")}
 
 
+class TestPasswordsInTheClear:
+    """They are there for digests, and are accepted like any other."""
+
+    @staticmethod
+    def write(folder: Path, mode: int) -> str:
+        path = Path(users(folder, ann=hashed(), bob="{CLEARTEXT}a:b c"))
+        path.chmod(mode)
+        return str(path)
+
+    @pytest.mark.parametrize("mode", [0o600, 0o640])
+    def test_are_read_from_a_file_that_others_cannot_read(self, tmp_path: Path, mode: int) -> None:
+        file = PasswordFile(self.write(tmp_path, mode))
+        bob, ann = file.find("bob"), file.find("ann")
+        assert bob is not None
+        assert ann is not None
+        assert (bob.secret, ann.secret, file.hasSecrets) == (b"a:b c", None, True)
+        daemon = daemonWith(methods=("basic",), htpasswd=self.write(tmp_path, mode))
+        assert statusOf(opened(daemon, basic("bob", "a:b c"))) == 101
+        assert statusOf(opened(daemon, basic("bob", "a"))) == 401
+
+    def test_are_refused_in_a_file_that_everyone_can_read(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="every user can read it; chmod o-r it"):
+            PasswordFile(self.write(tmp_path, 0o644))
+
+    def test_that_are_added_to_an_open_file_leave_the_old_users(self, tmp_path: Path) -> None:
+        path = users(tmp_path, ann=hashed())
+        file = PasswordFile(path)
+        self.write(tmp_path, 0o644)
+        assert file.find("ann") is not None
+        assert file.find("bob") is None
+        assert not file.hasSecrets
+        os.chmod(path, 0o600)
+        os.utime(path, ns=(1, 1))
+        assert file.hasSecrets
+
+
 class TestWithoutTls:
     """A password may be sent in the clear on this machine only, unless the configuration says otherwise."""
 

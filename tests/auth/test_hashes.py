@@ -9,7 +9,7 @@ from hmac import digest
 import pytest
 
 from tests.auth.helpers import hashed
-from wsd.auth.hashes import verifierOf
+from wsd.auth.hashes import secretOf, verifierOf
 
 
 def ssha(password: bytes, name: str = "sha1", label: str = "") -> str:
@@ -35,11 +35,12 @@ GOOD = {
     "SCRAM-SHA-1": scram(b"secret", "sha1", "1"),
     "SCRAM-SHA-256": scram(b"secret"),
     "SCRAM-SHA-512": scram(b"secret", "sha512", "512"),
+    "in the clear": "{CLEARTEXT}secret",
 }
 
 
 @pytest.mark.parametrize("kind", GOOD)
-class TestASaltedHash:
+class TestAPassword:
     def test_knows_its_password(self, kind: str) -> None:
         assert verifierOf(GOOD[kind])(b"secret")
 
@@ -101,3 +102,13 @@ def test_any_other_hash_is_refused_with_a_sentence_without_it(text: str, words: 
 def test_a_broken_hash_or_one_that_would_take_too_long_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="hash"):
         verifierOf(text)
+
+
+def test_only_a_password_in_the_clear_is_a_secret() -> None:
+    assert {kind for kind, text in GOOD.items() if secretOf(text) is not None} == {"in the clear"}
+    assert secretOf("{CLEARTEXT} a:b {x}") == b" a:b {x}"
+
+
+def test_an_empty_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="is empty; write"):
+        verifierOf("{CLEARTEXT}")

@@ -160,6 +160,34 @@ class TestWhileReadingIsHeld:
         connection.gate.callback(None)
         assert connection.said == [("began", True), ("arrived", 3), "ended"]
 
+    def test_a_streaming_protocol_may_take_messages_as_a_whole(self, plane: str) -> None:
+        class Either(Streaming):
+            def received(self, payload: bytes, isBinary: bool) -> Any:
+                self.said.append((payload, isBinary))
+                self.gate: Deferred[None] = Deferred()
+                return self.gate
+
+        class EitherFactory(Factory):
+            connection = Either
+
+        _daemon, client, connection = opened(EitherFactory)
+        assert isinstance(connection, Either)
+        client.wire.send(frame(0x82, b"abc") + frame(0x81, b"de"))
+        if plane == "plain":
+            assert connection.said[:3] == [("began", True), ("arrived", 3), "ended"]
+            return
+        assert connection.said == [(b"abc", True)], "the next one waits"
+        connection.gate.callback(None)
+        assert connection.said == [(b"abc", True), (b"de", False)]
+        connection.gate.callback(None)
+        client.wire.send(frame(0x02, b"abc") + frame(0x80, b"d"))
+        assert connection.said[2:] == [("began", True), ("arrived", 3), ("arrived", 1), "ended"]
+        client.wire.send(frame(0x82, b"abc")[:-1])
+        assert connection.said[6:] == [("began", True), ("arrived", 2)]
+        client.wire.send(b"c" + frame(0x82, b"f"))
+        assert connection.said[8:] == [("arrived", 1), "ended", (b"f", True)]
+        assert (connection.messagesReceived, connection.bytesReceived) == (5, 13)
+
     def test_nothing_is_kept_of_what_comes_when_all_is_over(self) -> None:
         daemon, _client, connection = opened()
         for data in (close(1000), bytes(MIB)):

@@ -150,6 +150,11 @@ class StreamingLoser(Loser):
         self.lose()
 
 
+class EitherLoser(StreamingLoser):
+    def received(self, payload: bytes, isBinary: bool) -> None:
+        self.lose()
+
+
 class PingedLoser(Loser):
     def onPing(self, payload: bytes) -> None:
         self.lose()
@@ -164,7 +169,7 @@ def _frame(payload: bytes, kind: int = 0x82) -> bytes:
     return (head or struct.pack("!BBQ", kind, 0xFF, len(payload))) + bytes(4) + payload
 
 
-@pytest.mark.parametrize("kind", [WholeLoser, RaisingLoser, AwaitingLoser, StreamingLoser, PingedLoser])
+@pytest.mark.parametrize("kind", [WholeLoser, RaisingLoser, AwaitingLoser, StreamingLoser, EitherLoser, PingedLoser])
 @pytest.mark.parametrize("at", [1, 2, 64, 100])
 def test_a_connection_that_is_lost_within_its_hook_is_touched_no_more(kind: type[Loser], at: int) -> None:
     factory = type("AFactory", (LosingFactory,), {"connection": kind})
@@ -175,7 +180,7 @@ def test_a_connection_that_is_lost_within_its_hook_is_touched_no_more(kind: type
     assert (lost.got, lost.state, daemon.connections) == (at, Connection.STATE_CLOSED, [])
 
 
-@pytest.mark.parametrize("kind", [WholeLoser, RaisingLoser, AwaitingLoser, StreamingLoser])
+@pytest.mark.parametrize("kind", [WholeLoser, RaisingLoser, AwaitingLoser, StreamingLoser, EitherLoser])
 def test_a_large_message_too(kind: type[Loser]) -> None:
     factory = type("AFactory", (LosingFactory,), {"connection": kind})
     daemon = Daemon({"/": factory}, Policies(ping_interval=0), options=At(1))

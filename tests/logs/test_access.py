@@ -407,7 +407,10 @@ class TestAFlood:
             here.observe(event(peer=f"10.0.{number % 250}.{number // 250}:1"))
         assert len(here.log) == 9000
 
-    @pytest.mark.parametrize("name", ["tls.refused", "handler.refused", "proxy.dropped", "soap.unanswered"])
+    @pytest.mark.parametrize(
+        "name",
+        ["tls.refused", "handler.refused", "proxy.dropped", "soap.unanswered", "soap.unauthenticated", "soap.user"],
+    )
     def test_of_other_lines_that_strangers_cause_is_limited_as_well(self, name: str) -> None:
         here = Written(own=True)
         for _ in range(1000):

@@ -66,6 +66,20 @@ class JoiningFactory(Factory):
     connection = Joining
 
 
+class Either(Joining):
+    """Takes messages that came in one piece as a whole."""
+
+    def received(self, payload: bytes, isBinary: bool) -> None:
+        self.began(isBinary)
+        if payload:
+            self.arrived(payload)
+        self.ended()
+
+
+class EitherFactory(Factory):
+    connection = Either
+
+
 def opened(plane: Plane, build: type[Factory]) -> tuple[Any, Stream, Clock]:
     clock = Clock()
     route = Route(path="/", single="test", policies=Policies(max_message=LIMIT))
@@ -153,6 +167,8 @@ def test_in_the_streaming_form_too(data: bytes, cuts: list[int]) -> None:
     for plane in PLANES.values():
         assert outcome(data, cuts, plane, JoiningFactory)[1] == answers
         assert outcome(data, range(len(data)), plane, JoiningFactory) == (said, answers)
+        assert outcome(data, cuts, plane, EitherFactory)[1] == answers
+        assert outcome(data, range(len(data)), plane, EitherFactory) == (said, answers)
 
 
 @settings(deadline=None, max_examples=300)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -401,6 +402,18 @@ class TestCode:
         (tmp_path / "quotes.py").write_text(offer.format("new"))
         assert 'reloaded, changed: route."/one"' in reloaded.reload(reloaded.text)
         assert "new" in reloaded.ask("/one?wsdl")[1]
+
+    def test_so_is_where_the_passwords_of_soap_come_from(self, reloaded: Reloaded, tmp_path: Path) -> None:
+        (tmp_path / "users").write_text("ann:{SSHA}" + b64encode(bytes(24)).decode() + "\n")
+        auth = f'auth = {{ methods = ["basic"], htpasswd = "{tmp_path}/users" }}\n'
+        text = f'{TOP}[route."/one"]\nprotocol = "soap"\n{auth}'
+        reloaded.start(text)
+        assert reloaded.ask("/one?wsdl")[0] == 401
+        assert 'reloaded, changed: route."/one"' in reloaded.reload(f"{text}username_token = true\n")
+        assert reloaded.ask("/one?wsdl")[0] == 200
+        (refused,) = reloaded.reload(f'{TOP}[route."/one"]\nprotocol = "soap"\nusername_token = true\n')
+        assert 'route."/one".username_token: needs auth.methods' in refused
+        assert reloaded.ask("/one?wsdl")[0] == 200
 
     def test_so_is_a_rule_of_topics(self, reloaded: Reloaded, tmp_path: Path) -> None:
         (tmp_path / "rules.py").write_text("def decide(action, topic, subject):\n    return False\n")

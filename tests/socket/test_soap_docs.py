@@ -17,7 +17,9 @@ from typing import Any
 
 import pytest
 import zeep
+import zeep.wsse
 
+from tests.auth.helpers import hashed
 from tests.daemon import ROOT, RunningDaemon, runningDaemon
 from tests.test_docs import TEXTS, of
 from tests.test_docs import steps as stepsOf
@@ -44,7 +46,8 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
         (name,) = re.findall('targetNamespace="urn:example:(.*?)"', schema.text)
         (folder / f"{name}.xsd").write_text(schema.text, "utf-8")
     config = "".join(block.text for block in of("toml", *PAGES)).replace('contract = "', f'contract = "{folder}/')
-    config = config.replace('"greeter.py:', f'"{folder}/greeter.py:')
+    config = config.replace('"greeter.py:', f'"{folder}/greeter.py:').replace('"users.', f'"{folder}/users.')
+    (folder / "users.htpasswd").write_text(f"ann:{hashed('secret')}\n")
     with runningDaemon(config=config, environ={"PYTHONPATH": f"{ROOT}:{folder}"}) as daemon:
         yield daemon
 
@@ -76,6 +79,30 @@ def test_the_service_of_annotated_functions(daemon: RunningDaemon) -> None:
     client.service.Follow("WSD")
     assert came[0].findtext(".//{*}Tick/{*}price") == "1.50"
     soap.close()
+
+
+def test_the_service_for_users_tells_others_what_to_send(daemon: RunningDaemon) -> None:
+    client, soap = bound(daemon, "/members")
+    with pytest.raises(zeep.exceptions.Fault, match="over TLS only"):
+        client.service.Greet("Ada")
+    soap.close()
+
+
+def test_a_client_of_zeep_logs_in_with_a_digest(tmp_path: Path) -> None:
+    """As zeep writes it, without a Timestamp; basic_without_tls spares the certificate."""
+    users = tmp_path / "users"
+    users.write_text("ann:{CLEARTEXT}secret\n")
+    users.chmod(0o600)
+    auth = f'auth = {{ methods = ["basic"], htpasswd = "{users}", basic_without_tls = true }}'
+    config = f'[route."/soap"]\nusername_token = true\n{auth}\n'
+    with runningDaemon(config=config) as daemon:
+        contract = f"http://localhost:{daemon.port()}/soap?wsdl&transport=http"
+        for password, isDigest in (("secret", True), ("secret", False)):
+            token = zeep.wsse.UsernameToken("ann", password, use_digest=isDigest)
+            assert zeep.Client(contract, wsse=token).service.Add(2, 3) == 5
+        wrong = zeep.wsse.UsernameToken("ann", "wrong", use_digest=True)
+        with pytest.raises(zeep.exceptions.Fault, match="the user name or the password is wrong"):
+            zeep.Client(contract, wsse=wrong).service.Add(2, 3)
 
 
 def test_the_service_behind_a_schema(daemon: RunningDaemon) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.auth.helpers import hashed
 from tests.bench.dotnet import dotnet
 from tests.daemon import RunningDaemon, runningDaemon
 from tests.protocols.soap.encodings.corpus import PEER, needsPeer
@@ -21,10 +22,17 @@ SECURE = [mode if mode in ("defaults", "text") else pytest.param(mode, marks=pyt
 """TLS is the same below each encoding, so two of them are enough for `make test`."""
 
 
-def checks(url: str, mode: str, authority: str = "") -> tuple[int, list[str]]:
-    """Returns how many checks hold, and the others: the beginning of each line says which."""
-    environ = {**os.environ, **({"SSL_CERT_FILE": authority} if authority else {})}
-    done = subprocess.run([PEER, "wcf", url, mode], env=environ, capture_output=True, text=True, timeout=120)
+def checks(url: str, mode: str, authority: str = "", user: str = "", only: str = "") -> tuple[int, list[str]]:
+    """
+    Returns how many checks hold, and the others: the beginning of each line says which.
+
+    `user` is name:password, and `only` how the names of the checks to do begin, besides that a WebSocket is opened.
+    """
+    told = {"SSL_CERT_FILE": authority, "NETPEER_USER": user}
+    environ = {**os.environ, **{name: value for name, value in told.items() if value}}
+    done = subprocess.run(
+        [PEER, "wcf", url, mode, *filter(None, [only])], env=environ, capture_output=True, text=True, timeout=120
+    )
     lines = done.stdout.splitlines()[1:]
     return sum(line.startswith("ok ") for line in lines), [line for line in lines if not line.startswith("ok ")]
 
@@ -52,6 +60,84 @@ class TestTheDemonstration:
     @pytest.mark.parametrize("mode", HTTP)
     def test_over_http_all_checks_hold(self, daemon: RunningDaemon, mode: str) -> None:
         assert checks(f"http://localhost:{daemon.port()}/soap", mode) == (4, [])
+
+
+USERS = """
+[route."/basic"]
+protocol = "soap"
+auth = {{ methods = ["basic"], htpasswd = "{users}" }}
+
+[route."/token"]
+protocol = "soap"
+username_token = true
+auth = {{ methods = ["basic"], htpasswd = "{users}" }}
+
+[route."/gate"]
+protocol = "soap"
+username_token = true
+upstream = "http://127.0.0.1:{port}/soap12"
+auth = {{ methods = ["basic"], htpasswd = "{users}" }}
+"""
+
+
+@pytest.fixture(scope="module")
+def users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
+    """A daemon where ann has the password secret."""
+    path = tmp_path_factory.mktemp("users") / "users.htpasswd"
+    path.write_text(f"ann:{hashed('secret')}\n")
+    with (
+        dotnet("soapcore") as (_, port),
+        runningDaemon("--tls-self-signed", "--tls-port", "0", config=USERS.format(users=path, port=port)) as daemon,
+    ):
+        yield daemon
+
+
+class TestUsers:
+    """HTTP Basic, and TransportWithMessageCredential with a user name."""
+
+    @staticmethod
+    def ask(daemon: RunningDaemon, path: str, mode: str, password: str, only: str = "") -> tuple[int, list[str]]:
+        scheme = "https" if mode.startswith("http") else "wss"
+        authority = str(daemon.folder / "wsd" / "tls" / "authority.crt")
+        return checks(f"{scheme}://localhost:{daemon.port('wss')}{path}", mode, authority, f"ann:{password}", only)
+
+    @pytest.mark.parametrize(
+        ("path", "mode", "count"),
+        [
+            ("/basic", "soap12a+basic", 15),
+            ("/basic", "http12a+basic", 4),
+            ("/token", "soap12a+token", 15),
+            ("/token", "msbinsession1+token", 15),
+            ("/token", "http12a+token", 4),
+        ],
+    )
+    def test_with_the_right_password_all_checks_hold(
+        self, users: RunningDaemon, path: str, mode: str, count: int
+    ) -> None:
+        assert self.ask(users, path, mode, "secret") == (count, [])
+
+    @pytest.mark.parametrize(
+        ("path", "mode", "raised"),
+        [
+            ("/basic", "soap12a+basic", "open: CommunicationException: The server returned status code '401'"),
+            ("/basic", "http12a+basic", "add: MessageSecurityException: "),
+            ("/token", "soap12a+token", "add: SecurityAccessDeniedException: the user name or the password is wrong"),
+            ("/token", "http12a+token", "add: MessageSecurityException: "),
+        ],
+    )
+    def test_with_a_wrong_one_the_client_raises(self, users: RunningDaemon, path: str, mode: str, raised: str) -> None:
+        _, failed = self.ask(users, path, mode, "wrong", "add")
+        assert [line.removeprefix("FAIL ")[: len(raised)] for line in failed] == [raised]
+
+    def test_without_tls_it_is_told_to_use_it(self, users: RunningDaemon) -> None:
+        url = f"ws://localhost:{users.port()}/token"
+        (failed,) = checks(url, "soap12a+token", user="ann:secret", only="add")[1]
+        assert "this route takes passwords over TLS only" in failed
+
+    def test_the_gateway_logs_users_in_for_soapcore(self, users: RunningDaemon) -> None:
+        held, failed = self.ask(users, "/gate", "soap12a+token", "secret")
+        assert held == 13
+        assert [re.split("[ :]+", line)[1] for line in failed] == ["fault", "push"]
 
 
 CONFIG = """

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
 
-from wsd.auth.basic import BasicMethod
+from wsd.auth.basic import BasicMethod, withCredentials, withoutCredentials
 from wsd.auth.bearer import BearerMethod
 from wsd.auth.certificates import CertificateMethod
 from wsd.auth.hook import FunctionHook, Hook, HookMethod, HttpHook
 from wsd.auth.htpasswd import PasswordFile
+from wsd.auth.logins import Login
 from wsd.auth.outcome import AuthenticatedUser, AuthRequest, Method, Rejection, TokenError
 from wsd.config import ConfigError
 from wsd.config.auth import Auth, isUrl
@@ -34,11 +36,34 @@ class Authenticator:
         self._metrics = metrics
         self.takesTokens = any(method.name == "bearer" for method in methods)
         """Whether a subprotocol entry may bring a token."""
+        self._ofLogins = [method for method in methods if isinstance(method, BasicMethod | HookMethod)]
 
     async def authenticate(self, request: AuthRequest) -> AuthenticatedUser:
         """Returns the user of a request. Raises `Refused`: 401 if a client could send something better, 403, or 503."""
+        return await self._try(self._methods, request)
+
+    @property
+    def takesDigests(self) -> bool:
+        """Whether a method can decide about the digest of a password."""
+        return any(method.takesDigests for method in self._ofLogins)
+
+    async def authenticateLogin(self, login: Login, request: AuthRequest) -> AuthenticatedUser:
+        """
+        Returns the user of a login in a message. The methods "basic" and "hook" decide.
+
+        They are asked about the `request` that has brought the message as if it had the name and the password in its
+        Authorization. Raises `Refused`.
+        """
+        if login.password is not None:
+            head = withCredentials(request.head, login.user, login.password)
+            return await self._try(self._ofLogins, replace(request, head=head))
+        methods = [method for method in self._ofLogins if method.takesDigests]
+        asked = replace(request, head=withoutCredentials(request.head), digest=login.digest)
+        return await self._try(methods, asked)
+
+    async def _try(self, methods: Sequence[Method], request: AuthRequest) -> AuthenticatedUser:
         rejections: list[tuple[Method, Rejection]] = []
-        for method in self._methods:
+        for method in methods:
             found = await method.authenticate(request)
             if isinstance(found, AuthenticatedUser):
                 self._metrics.authentication(method.name, "accepted")

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
+from collections.abc import Iterator
 from hmac import digest
 from secrets import token_bytes
 
 from twisted.internet.interfaces import IReactorTime
 
 from wsd.auth.htpasswd import PasswordFile, PasswordHash
+from wsd.auth.logins import PasswordDigest
 from wsd.auth.outcome import AuthenticatedUser, AuthRequest, Rejection
 from wsd.auth.shared import SharedAnswers
-from wsd.head import Head
+from wsd.head import Head, Headers
 from wsd.policies.address import Peer, isLoopback
 from wsd.policies.pool import JobTimedOut, PoolFull, PoolShare
 
 _KEPT, _KEPT_SECONDS = 1024, 3600.0
 """How many right passwords are remembered, and for how many seconds: hashing one takes a tenth of a second."""
 
-_MOST_PASSWORD = 1024
+MOST_PASSWORD = 1024
 """Bytes of the longest password."""
 _WRONG = "the user name or the password is wrong"
 
@@ -40,8 +42,15 @@ class BasicMethod:
         self._secret = token_bytes(32)
         self._verified: SharedAnswers[bool] = SharedAnswers(clock, _KEPT_SECONDS, _KEPT, keeps=bool)
 
+    @property
+    def takesDigests(self) -> bool:
+        """Whether digests of passwords can be verified, which needs the passwords themselves."""
+        return self._users.hasSecrets
+
     async def authenticate(self, request: AuthRequest) -> AuthenticatedUser | Rejection | None:
-        """The user of a request with the right password."""
+        """The user of a request with the right password, or the right digest of it."""
+        if request.digest is not None:
+            return self._userOf(request.digest)
         credentials = credentialsOf(request.head)
         if credentials is None:
             return None
@@ -55,6 +64,13 @@ class BasicMethod:
         except (PoolFull, JobTimedOut):
             return Rejection("too many passwords are being checked; try again", isFailure=True)
         return AuthenticatedUser(user, self.name) if isRight and known is not None else Rejection(_WRONG)
+
+    def _userOf(self, digest: PasswordDigest) -> AuthenticatedUser | Rejection:
+        """The same work is done for an unknown user, and for one whose password is stored as a hash."""
+        known = self._users.find(digest.user)
+        secret = None if known is None else known.secret
+        isRight = digest.isOf(self._secret if secret is None else secret)
+        return AuthenticatedUser(digest.user, self.name) if isRight and secret is not None else Rejection(_WRONG)
 
     async def _isRight(self, user: str, password: bytes, compared: PasswordHash) -> bool:
         """
@@ -76,6 +92,21 @@ def _isSafe(peer: Peer) -> bool:
     return peer.secure or peer.direct or (peer.via is None and (peer.address == "unix" or isLoopback(peer.address)))
 
 
+def withCredentials(head: Head, user: str, password: str) -> Head:
+    """The request head with this user and password, instead of those that it has."""
+    credentials = b64encode(f"{user}:{password}".encode()).decode()
+    return head._replace(headers=Headers([*_unauthorized(head), ("Authorization", f"Basic {credentials}")]))
+
+
+def withoutCredentials(head: Head) -> Head:
+    """The request head without any Authorization."""
+    return head._replace(headers=Headers(_unauthorized(head)))
+
+
+def _unauthorized(head: Head) -> Iterator[tuple[str, str]]:
+    return (field for field in head.headers if field[0].lower() != "authorization")
+
+
 def credentialsOf(head: Head) -> tuple[str, bytes] | None:
     """The user and the password of a request, None if it has none, or not in UTF-8."""
     scheme, _, text = (head.headers.get("Authorization") or "").partition(" ")
@@ -86,4 +117,4 @@ def credentialsOf(head: Head) -> tuple[str, bytes] | None:
         name = user.decode()
     except (NotBase64, ValueError):
         return None
-    return (name, password) if colon and name and len(password) <= _MOST_PASSWORD else None
+    return (name, password) if colon and name and len(password) <= MOST_PASSWORD else None

@@ -1,4 +1,8 @@
-"""Hashes of passwords: bcrypt, SCRAM (RFC 5803, as PostgreSQL writes it) and salted SHA (RFC 2307)."""
+"""
+Hashes of passwords: bcrypt, SCRAM (RFC 5803, as PostgreSQL writes it) and salted SHA (RFC 2307).
+
+A password may also be in the clear, behind {CLEARTEXT}: digests of a password cannot be verified by a hash of it.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ Verify = Callable[[bytes], bool]
 _BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
 _SCRAM = re.compile(r"SCRAM-SHA-(1|256|512)\$(\d{1,9}):([^$:]+)\$([^$:]+):([^$:]+)")
 _SALTED = re.compile(r"\{SSHA(256|512)?\}(.+)")
+_CLEAR = "{CLEARTEXT}"
 _SHA = {None: "sha1", "1": "sha1", "256": "sha256", "512": "sha512"}
 _MOST_BYTES = 72
 """bcrypt reads no more of a password, and htpasswd cuts it there."""
@@ -29,12 +34,17 @@ _MOST_COST = 17
 
 def verifierOf(text: str) -> Verify:
     """Returns what verifies passwords by a hash. Raises ValueError with a sentence."""
-    for read in (_bcryptOf, _scramOf, _saltedOf):
+    for read in (_bcryptOf, _scramOf, _saltedOf, _clearOf):
         verify = read(text)
         if verify is not None:
             return verify
     kind = _kindOf(text)
     raise ValueError(f"{kind} is not accepted; use a salted hash such as bcrypt: htpasswd -B FILE USER")
+
+
+def secretOf(text: str) -> bytes | None:
+    """Returns the password itself if it is in the clear, None for a hash."""
+    return text.removeprefix(_CLEAR).encode() if text.startswith(_CLEAR) else None
 
 
 def _kindOf(text: str) -> str:
@@ -98,6 +108,15 @@ def _saltedOf(text: str) -> Verify | None:
     if len(known) < size or not salt:
         raise ValueError("an SSHA hash has no salt")
     return lambda password: compare_digest(hashlib.new(name, password + salt).digest(), known)
+
+
+def _clearOf(text: str) -> Verify | None:
+    secret = secretOf(text)
+    if secret is None:
+        return None
+    if not secret:
+        raise ValueError("a password in the clear is empty; write {CLEARTEXT}PASSWORD")
+    return lambda password: compare_digest(password, secret)
 
 
 def _bytesOf(text: str) -> bytes:

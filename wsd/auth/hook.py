@@ -57,6 +57,11 @@ class HookMethod:
     missing = _REFUSED
     log = Logger(namespace="wsd")
 
+    @property
+    def takesDigests(self) -> bool:
+        """Whether it can decide about the digest of a password, which only a function gets."""
+        return isinstance(self._hook, FunctionHook)
+
     def __init__(self, hook: Hook, shownAs: str, clock: IReactorTime, timeout: float, kept: float) -> None:
         self._hook = hook
         self._shownAs = shownAs
@@ -216,6 +221,7 @@ class FunctionHook:
             request.peer._replace(port=0, proxyId=None),
             request.tls,
             request.tokenInQuery,
+            request.digest,
         )
 
     async def decide(self, request: AuthRequest) -> Decision:

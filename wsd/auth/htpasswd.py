@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 from twisted.logger import Logger
 
-from wsd.auth.hashes import Verify, verifierOf
+from wsd.auth.hashes import Verify, secretOf, verifierOf
 from wsd.auth.outcome import isName
 
 _MOST_SIZE = 16 * 1024 * 1024
+_OTHERS_READ = 0o004
+"""The permission of a file that lets every user of the machine read it."""
 
 
 class PasswordHash(NamedTuple):
@@ -21,6 +23,8 @@ class PasswordHash(NamedTuple):
 
     text: str
     verify: Verify
+    secret: bytes | None = None
+    """The password itself, None if the file has only a hash of it."""
 
 
 class PasswordFile:
@@ -37,13 +41,24 @@ class PasswordFile:
     def _read(self) -> None:
         self._stamp = stampOf(self._path)
         with open(self._path, "rb") as file:
-            self._users = usersIn(file.read(_MOST_SIZE), self._path)
-        self._all = list(self._users.values())
+            users = usersIn(file.read(_MOST_SIZE), self._path)
+            isOpen = bool(os.fstat(file.fileno()).st_mode & _OTHERS_READ)
+        hasSecrets = any(known.secret is not None for known in users.values())
+        if hasSecrets and isOpen:
+            raise ValueError(f"{self._path} has passwords in the clear, and every user can read it; chmod o-r it")
+        self._users = users
+        self._all = list(users.values())
+        self._hasSecrets = hasSecrets
+
+    @property
+    def hasSecrets(self) -> bool:
+        """Whether a password is in the clear, so that digests can be verified."""
+        self._readIfChanged()
+        return self._hasSecrets
 
     def find(self, user: str) -> PasswordHash | None:
         """The hash of a user, None for an unknown one."""
-        if stampOf(self._path) != self._stamp:
-            self._readAgain()
+        self._readIfChanged()
         return self._users.get(user)
 
     def decoyFor(self, user: str) -> PasswordHash | None:
@@ -57,8 +72,10 @@ class PasswordFile:
         number = int.from_bytes(digest(self._secret, user.encode(), "sha256")[:8], "big")
         return self._all[number % len(self._all)]
 
-    def _readAgain(self) -> None:
-        """The file has changed. If it cannot be read, the old users stay until it changes again."""
+    def _readIfChanged(self) -> None:
+        """Read the file again if it has changed. If it cannot be read, the old users stay until it changes again."""
+        if stampOf(self._path) == self._stamp:
+            return
         try:
             self._read()
         except (OSError, ValueError) as error:
@@ -93,9 +110,9 @@ def usersIn(content: bytes, path: str) -> Mapping[str, PasswordHash]:
         if user in users:
             raise ValueError(f"{path}, line {number}: this user is listed twice; remove one line")
         # Other programs keep more behind another colon.
-        known = known if known.startswith("SCRAM-") else known.partition(":")[0]
+        known = known if known.startswith(("SCRAM-", "{CLEARTEXT}")) else known.partition(":")[0]
         try:
-            users[user] = PasswordHash(known, verifierOf(known))
+            users[user] = PasswordHash(known, verifierOf(known), secretOf(known))
         except ValueError as error:
             raise ValueError(f"{path}, line {number}: {error}") from None
     return users

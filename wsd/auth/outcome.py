@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from wsd.auth.logins import PasswordDigest
 from wsd.head import Head
 from wsd.policies.address import Peer, TlsInfo
 
@@ -25,6 +26,8 @@ class AuthRequest:
     """What the TLS handshake agreed on; None without TLS."""
     tokenInQuery: bool = False
     """Whether the route takes a token from the query."""
+    digest: PasswordDigest | None = None
+    """The digest of a password, if a message has brought it."""
 
 
 class TokenError(Exception):

@@ -163,7 +163,11 @@ class ConnectionApi(Engine):
         """Called when the connection is open: `send` may be called from now on."""
 
     def received(self, payload: bytes, isBinary: bool) -> Any:
-        """Called with a complete message; text is valid UTF-8. Reading is held until a returned awaitable is done."""
+        """
+        Called with a complete message; text is valid UTF-8. Reading is held until a returned awaitable is done.
+
+        A streaming protocol may define it as well: then it is called with some of the messages that came in one piece.
+        """
 
     def began(self, isBinary: bool) -> Any:
         """Called instead of `received` in a streaming protocol, when a message begins."""

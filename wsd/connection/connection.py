@@ -24,10 +24,13 @@ class Connection(Moving):
 
     streams = False
     """Whether messages are passed on in pieces, as they arrive."""
+    takesWhole = True
+    """Whether a message that came in one piece may be passed on as a whole."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.streams = cls.began is not Connection.began or cls.arrived is not Connection.arrived
+        cls.takesWhole = not cls.streams or cls.received is not Connection.received
 
     # -- called by the transport ---------------------------------------------------------------------------------
 

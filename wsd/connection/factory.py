@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import IResource
 
+from wsd.auth.authenticator import Authenticator
 from wsd.config import Policies, Route
 from wsd.connection.connection import Connection
 from wsd.connection.placement import Placement
@@ -76,6 +77,15 @@ class Factory(WebSocketServerFactory):
     """Whether the authentication method "bearer" accepts a token in the query, for clients that can only set a URL."""
     answersPreflight: ClassVar[bool] = False
     """Whether `resource` answers a CORS preflight, which has no credentials, without doing or telling anything else."""
+    authenticatesMessages = False
+    """
+    Whether the protocol finds out itself who has sent each message, by `authenticator`.
+
+    If so, everyone may open a WebSocket and request `resource`. It must be known after the constructor. In a route with
+    several protocols it has no effect.
+    """
+    authenticator: Authenticator | None = None
+    """What judges logins, if the protocol `authenticatesMessages`. It is set after the constructor has returned."""
     now = staticmethod(time.time)
     """The time of day in seconds since 1970, which tokens expire by."""
     statuses: ClassVar[Mapping[int, int]] = MappingProxyType({})
@@ -123,6 +133,7 @@ class Factory(WebSocketServerFactory):
             self.policies.max_frame or self.maxMessage,
             self.policies.max_unsent,
             self.connection.streams,
+            self.connection.takesWhole,
         )
         # In one call, since a call without allowNullOrigin resets it to False.
         self.setProtocolOptions(

@@ -198,7 +198,7 @@ cdef class Frames:
 
     cdef object _handler, _transport, _received, _limits, _deflater, _python
     cdef Traffic _traffic
-    cdef bint _streams, _feeding, _inPython
+    cdef bint _streams, _onlyPython, _feeding, _inPython
     cdef bint _isReported   # whether the transport reports its unsent bytes to the connection
     cdef bint _waits   # whether the transport may have unsent bytes
     cdef int _descriptor
@@ -246,7 +246,7 @@ cdef class Frames:
         self._descriptor = -1
         self._rest = rest
         self._kept = PyBytes_GET_SIZE(rest)
-        self._inPython = limits.streams
+        self._onlyPython = self._inPython = not limits.takesWhole
         self._waits = True
         self.isOpen = handler.state == OPEN
         self.held = handler.held
@@ -497,9 +497,13 @@ cdef class Frames:
             return self._handToPython(data, size)
         memcpy(&mask, data + head - 4, 4)
         end = head + <Py_ssize_t>length
+        if self._streams and first & RSV1:
+            return self._handToPython(data, size)
         if end > size:
-            if first & (CONTROL | RSV1):
-                return 0 if first & CONTROL else self._handToPython(data, size)
+            if first & CONTROL:
+                return 0
+            if self._streams or first & RSV1:
+                return self._handToPython(data, size)
             return self._beginMessage(first, length, mask, head, data, size)
         payload = PyBytes_FromStringAndSize(NULL, length)
         place = <uint8_t*>PyBytes_AS_STRING(payload)
@@ -632,7 +636,7 @@ cdef class Frames:
     def unread(self):
         """What was received and is not passed on, for another process; None if that is not possible."""
         cdef bytes rest = self._rest
-        if self._feeding or self._handler is None or (self._inPython and self._python is None and not self._streams):
+        if self._feeding or self._handler is None or (self._inPython and self._python is None and not self._onlyPython):
             return None
         if self._python is not None:
             found = self._python.unread
@@ -670,7 +674,7 @@ cdef class Frames:
             python.dataReceived(PyBytes_FromStringAndSize(<const char*>data, size))
         finally:
             self._feeding = feeding
-            self._inPython = self._streams or not python.isIdle
+            self._inPython = self._onlyPython or not python.isIdle
             if not feeding:
                 self._flush()
                 self._reportKept()
@@ -683,7 +687,7 @@ cdef class Frames:
             python.resumeReading()
         finally:
             self._feeding = False
-            self._inPython = self._streams or not python.isIdle
+            self._inPython = self._onlyPython or not python.isIdle
             self._flush()
             self._reportKept()
         return 0

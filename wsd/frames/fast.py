@@ -106,6 +106,7 @@ class Fast(Writer):
         "_received",
         "_rest",
         "_streams",
+        "_takesWhole",
         "_total",
     )
 
@@ -116,6 +117,7 @@ class Fast(Writer):
         self._maxMessage = limits.maxMessage
         self._maxFrame = limits.maxFrame
         self._streams = limits.streams
+        self._takesWhole = limits.takesWhole
         self._most = min(limits.maxMessage, limits.maxFrame)
         self._rest = rest
         self._feeding = False
@@ -216,7 +218,7 @@ class Fast(Writer):
             if reading is _PAYLOAD or reading is _FRAME_END:
                 position = self._payload(data, position)
             else:
-                if reading is _MESSAGE and not self._streams:
+                if reading is _MESSAGE and self._takesWhole:
                     position = self._messages(data, position)
                 if position == before:
                     position = self._head(data, position)

@@ -23,6 +23,8 @@ class FrameLimits:
     """The most unsent bytes. The connection is dropped if there are more."""
     streams: bool
     """Whether messages are passed on in pieces, as they arrive."""
+    takesWhole: bool
+    """Whether a message that came in one piece is passed on as a whole, also if others are passed on in pieces."""
 
 
 class FrameHandler(Protocol):

@@ -27,7 +27,14 @@ ACCESS = frozenset(
 )
 """The events that are access lines."""
 
-_LIMITED = ACCESS | {"handler.refused", "tls.refused", "proxy.dropped", "soap.unanswered"}
+_LIMITED = ACCESS | {
+    "handler.refused",
+    "tls.refused",
+    "proxy.dropped",
+    "soap.unanswered",
+    "soap.unauthenticated",
+    "soap.user",
+}
 """Events that any client can cause as often as it likes."""
 
 _SOUND = frozenset({"peer_closed", "closed", "lost", "shutdown", "operator"})

@@ -54,14 +54,16 @@ class SiteRoute:
         self, route: Route, factories: Mapping[str | None, Factory], authenticator: Authenticator | None = None
     ) -> None:
         self.route = route
-        self.authenticator = authenticator
-        """Finds out who a client is; None if everyone may connect."""
         self.origins = route.origins
         self.factories = factories
         for factory in factories.values():
             factory.authenticator = authenticator
         self._single = factories.get(None)
         """The factory for every subprotocol, None if there is one for each."""
+        self.authenticator = authenticator
+        """Finds out who a client is; None if everyone may connect."""
+        if self._single is not None and self._single.authenticatesMessages:
+            self._single.authenticator, self.authenticator = authenticator, None
         self._resources = {id(factory): factory.resource() for factory in self.distinct()}
 
     def distinct(self) -> list[Factory]:

@@ -106,7 +106,7 @@ class TestMustUnderstand:
             talker.ask(envelope(add(1, 2), f'<w:Security xmlns:w="{namespace}" s:mustUnderstand="1"/>'))
         )
         assert code == "s:MustUnderstand"
-        assert reason.startswith("WS-Security is not supported")
+        assert reason.startswith("this route takes no WS-Security")
         assert "use the security mode Transport" in reason
 
 

@@ -12,6 +12,7 @@ from tests.protocols.soap.talk import DEMO, S11, S12, add, daemonOf, envelope, f
 from tests.protocols.soap.test_envelope import BAD
 from tests.wire import Daemon, Wire
 from wsd.protocols.soap.wsdl.contract import Contract
+from wsd.protocols.soap.wsdl.policy import Credentials
 from wsd.protocols.soap.wsdl.reader import readContract
 
 WSDL = {
@@ -186,7 +187,7 @@ class TestTheContract:
     ) -> None:
         written: list[str] = []
 
-        def write(contract: Contract, location: str) -> bytes:
+        def write(contract: Contract, location: str, credentials: Credentials) -> bytes:
             written.append(location)
             return location.encode()
 

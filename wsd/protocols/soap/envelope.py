@@ -155,7 +155,7 @@ def _readHeader(header: Any, version: Version, addressing: Addressing) -> None:
     for block in header:
         # Most blocks have no attributes: they are for this node, and not mandatory.
         if block.keys():
-            if not _isForUs(block, version):
+            if not isForUs(block, version):
                 continue
             withAttributes.append(block)
         try:
@@ -190,13 +190,13 @@ def _checkAddressing(addressing: Addressing) -> None:
 def _missed(missed: tuple[str, ...]) -> str:
     if _SECURITY in missed:
         return (
-            "WS-Security is not supported: the mandatory header wsse:Security was not understood; "
+            "this route takes no WS-Security: the mandatory header wsse:Security was not understood; "
             "use the security mode Transport (wss) or None, and no message credentials"
         )
     return f"a mandatory header was not understood: {', '.join(missed)[:400]}"
 
 
-def _isForUs(block: Any, version: Version) -> bool:
+def isForUs(block: Any, version: Version) -> bool:
     """Returns whether a block's role is one of this node's (SOAP 1.2 part 1, 2.2)."""
     role = block.get(version.role)
     return not role or role in (version.next, version.ultimate)
@@ -226,8 +226,8 @@ def _readAddressing(block: Any, addressing: Addressing) -> None:
         name = _ENDPOINTS.get(block.tag)
         if name is None:
             return
-        found = block.find(_ADDRESS)
-        value = "" if found is None else (found.text or "").strip()
+        # A loop takes a third of the time of `find`.
+        value = next(((each.text or "").strip() for each in block if each.tag == _ADDRESS), "")
     if name == "RelatesTo" and addressing.RelatesTo:
         return
     addressing.used = True

@@ -14,9 +14,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from wsd.policies.address import Peer
+from wsd.auth.outcome import AuthenticatedUser
+from wsd.head import Head
+from wsd.policies.address import Peer, TlsInfo
 from wsd.protocols.soap.encodings.encoding import Encoding
-from wsd.protocols.soap.envelope import Addressing, writeFault
+from wsd.protocols.soap.envelope import Addressing, Envelope, writeFault
 from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.names import Version
 from wsd.protocols.soap.reader import Document
@@ -27,7 +29,6 @@ class Requester(Protocol):
 
     peer: Peer
     user: str | None
-    isFull: bool
     encoding: Encoding
     """The encoding of its messages."""
     canPush: bool
@@ -41,6 +42,18 @@ class Requester(Protocol):
     def isOpen(self) -> bool:
         """Whether the peer is still connected."""
 
+    @property
+    def isFull(self) -> bool:
+        """Whether the peer reads too slowly."""
+
+    @property
+    def head(self) -> Head:
+        """The head of the HTTP request or of the opening handshake."""
+
+    @property
+    def tls(self) -> TlsInfo | None:
+        """What the TLS handshake agreed on; None without TLS."""
+
     def header(self, name: str) -> str | None:
         """Returns a header of the HTTP request or of the opening handshake, None if it is missing."""
 
@@ -49,6 +62,9 @@ class Requester(Protocol):
 
     def whenClosed(self, call: Callable[[], None]) -> Callable[[], None]:
         """Calls a function when the connection ends. Returns a function that cancels this."""
+
+    def authenticated(self, user: AuthenticatedUser) -> None:
+        """Called with the sender of a message, who has logged in by the message itself."""
 
 
 @dataclass(slots=True)
@@ -90,12 +106,15 @@ class PendingAnswer:
 
 
 class Responder(Protocol):
-    """Answers requests: the node of a service, or the gateway to an upstream service."""
+    """Answers requests: the node of a service, the gateway to an upstream service, or the guard before one of them."""
 
     def process(
         self, document: Document, spoken: Version, requester: Requester, action: str = ""
     ) -> Answer | PendingAnswer:
         """Answers a request, with a fault if it fails. `action` is the Action in the HTTP headers, "" for none."""
+
+    def refuse(self, envelope: Envelope, fault: Fault, requester: Requester) -> Answer:
+        """Returns the answer with a fault to a request that is not processed, an empty one if it expects none."""
 
     def stop(self) -> Deferred[Any]:
         """Fires when all connections of the node are closed."""

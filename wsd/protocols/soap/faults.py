@@ -19,8 +19,8 @@ class Fault(Exception):
     """
     A fault: `code` is Sender, Receiver, VersionMismatch or MustUnderstand (SOAP 1.2), `reason` a sentence.
 
-    `subcode` names a fault of WS-Addressing, `detail` is an element, and `notUnderstood` has the tags of the mandatory
-    header blocks that are not understood.
+    `subcode` names a fault of WS-Addressing, or is the tag of another one. `detail` is an element, and `notUnderstood`
+    has the tags of the mandatory header blocks that are not understood.
     """
 
     def __init__(
@@ -70,18 +70,25 @@ def headersOf(fault: Fault, version: Version) -> str:
 def bodyOf(fault: Fault, version: Version) -> str:
     """Returns the Fault element. The prefix s stands for the envelope's namespace, and a for WS-Addressing."""
     detail = "" if fault.detail is None else etree.tostring(fault.detail, encoding="unicode", with_tail=False)
+    name, declared = _qualified(fault.subcode)
     if version is SOAP11:
-        # SOAP 1.1 has no subcodes: the one of WS-Addressing becomes the code (WS-Addressing SOAP Binding, 6.2).
-        code = f"a:{fault.subcode}" if fault.subcode else f"s:{version.codes.get(fault.code, fault.code)}"
+        # SOAP 1.1 has no subcodes: they become the code (WS-Addressing SOAP Binding, 6.2; WSS 1.1, 12).
+        code = name if fault.subcode else f"s:{version.codes.get(fault.code, fault.code)}"
         element = f"<detail>{detail}</detail>" if detail else ""
         reason = f"<faultstring>{legible(fault.reason)}</faultstring>"
-        return f"<s:Fault><faultcode>{code}</faultcode>{reason}{element}</s:Fault>"
-    subcode = f"<s:Subcode><s:Value>a:{fault.subcode}</s:Value></s:Subcode>" if fault.subcode else ""
+        return f"<s:Fault><faultcode{declared}>{code}</faultcode>{reason}{element}</s:Fault>"
+    subcode = f"<s:Subcode><s:Value{declared}>{name}</s:Value></s:Subcode>" if fault.subcode else ""
     element = f"<s:Detail>{detail}</s:Detail>" if detail else ""
     return (
         f"<s:Fault><s:Code><s:Value>s:{fault.code}</s:Value>{subcode}</s:Code>"
         f'<s:Reason><s:Text xml:lang="en">{legible(fault.reason)}</s:Text></s:Reason>{element}</s:Fault>'
     )
+
+
+def _qualified(subcode: str) -> tuple[str, str]:
+    """Returns the qualified name of a subcode, and the declaration of its prefix; a stands for WS-Addressing."""
+    namespace, local = splitTag(subcode)
+    return (f"w:{local}", f' xmlns:w="{_quoted(namespace)}"') if namespace else (f"a:{local}", "")
 
 
 def _quoted(text: str) -> str:

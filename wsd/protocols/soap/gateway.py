@@ -71,13 +71,12 @@ class SoapGateway:
         """Answers a request with the upstream service's answer, or with a fault if it gives none."""
         envelope = readRelayed(document.root, spoken)
         addressing = envelope.addressing
-        envelope.isOneWay = isOneWay(addressing, requester)
         try:
             if envelope.fault is not None:
                 raise envelope.fault
             body, headers = self._request(document, addressing.Action or action, envelope.version, requester)
         except Fault as fault:
-            return self._faultAnswer(fault, envelope, requester)
+            return self.refuse(envelope, fault, requester)
         result = Deferred.fromCoroutine(self._relay(body, headers, envelope, requester))
         return PendingAnswer(result, addressing.MessageID)
 
@@ -98,7 +97,7 @@ class SoapGateway:
         return mtom.write(etree.tostring(document.root, encoding="unicode")), headers
 
     def _headers(self, version: Version, action: str, requester: Requester) -> Headers:
-        """Returns the headers to send. It passes on only the client's `upstream_headers`. Raises `Fault`."""
+        """Returns the headers to send. Of the client's, only `upstream_headers` are passed on. Raises `Fault`."""
         if not _ACTION.fullmatch(action):
             raise Fault(
                 "the Action is not a URI, so it cannot be passed on as an HTTP header",
@@ -115,6 +114,8 @@ class SoapGateway:
             value = requester.header(name)
             if value is not None:
                 headers.setRawHeaders(name, [value])
+        if self._options.upstream_user is not None and requester.user is not None:
+            headers.setRawHeaders(self._options.upstream_user, [requester.user])
         return headers
 
     async def _relay(self, body: bytes, headers: Headers, envelope: Envelope, requester: Requester) -> Answer:
@@ -122,7 +123,7 @@ class SoapGateway:
         response.addTimeout(self._options.upstream_timeout, self._clock, _late)
         try:
             answer = self._read(await response, envelope)
-            if answer.fault is None or not envelope.isOneWay:
+            if answer.fault is None or not isOneWay(envelope.addressing, requester):
                 return answer
             fault = answer.fault
         except Fault as error:
@@ -133,11 +134,11 @@ class SoapGateway:
                 return Answer("", envelope.version)
             self._logUnreachable(error)
             fault = Fault("the upstream service cannot be reached", "Receiver")
-        return self._faultAnswer(fault, envelope, requester)
+        return self.refuse(envelope, fault, requester)
 
-    def _faultAnswer(self, fault: Fault, envelope: Envelope, requester: Requester) -> Answer:
+    def refuse(self, envelope: Envelope, fault: Fault, requester: Requester) -> Answer:
         """Returns the answer with a fault, an empty one to a one-way message."""
-        if envelope.isOneWay:
+        if isOneWay(envelope.addressing, requester):
             logUnanswered(self.log, self._route, requester, fault)
             return Answer("", envelope.version, fault)
         return faultAnswer(fault, envelope.version, envelope.addressing)

@@ -17,6 +17,7 @@ WSDL_SOAP12 = "http://schemas.xmlsoap.org/wsdl/soap12/"
 WSAW = "http://www.w3.org/2006/05/addressing/wsdl"
 WSAM = "http://www.w3.org/2007/05/addressing/metadata"
 WSSE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+WSU = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"
 
 HTTP_TRANSPORT = "http://schemas.xmlsoap.org/soap/http"
 WEBSOCKET_TRANSPORT = "http://schemas.microsoft.com/soap/websocket"

@@ -43,11 +43,9 @@ class Node:
     ) -> Answer | PendingAnswer:
         """Answers a request, with a fault if it fails. `action` is the Action in the HTTP headers, "" for none."""
         envelope = readEnvelope(document.root, spoken)
-        if isOneWay(envelope.addressing, requester):
-            operation = self.service.contract.byAction.get(envelope.addressing.Action)
-            envelope.isOneWay = operation is None or operation.output is None
         if envelope.fault is not None:
-            return self._faultAnswer(envelope, envelope.fault, requester)
+            return self.refuse(envelope, envelope.fault, requester)
+        self._noteOneWay(envelope, requester)
         body = envelope.body
         if body is not None and body.tag == spoken.fault:
             # A fault gets no answer: two nodes would send each other faults for ever.
@@ -60,6 +58,16 @@ class Node:
         except Exception as error:
             return self._failed(envelope, None, error, requester)
         return self._call(envelope, bound, invalid, requester)
+
+    def refuse(self, envelope: Envelope, fault: Fault, requester: Requester) -> Answer:
+        """Returns the answer with a fault to a request that is not processed."""
+        self._noteOneWay(envelope, requester)
+        return self._faultAnswer(envelope, fault, requester)
+
+    def _noteOneWay(self, envelope: Envelope, requester: Requester) -> None:
+        if isOneWay(envelope.addressing, requester):
+            operation = self.service.contract.byAction.get(envelope.addressing.Action)
+            envelope.isOneWay = operation is None or operation.output is None
 
     async def _validateInThread(
         self, envelope: Envelope, bound: BoundFunction, size: int, requester: Requester

@@ -47,6 +47,8 @@ class SoapOptions:
     """Seconds in which a blocking function or a coroutine must answer."""
     fault_status: str = fields.choice("500", "soap12")
     """The status of faults over HTTP: 500 always, which all clients read, or 400 for Sender in SOAP 1.2."""
+    username_token: bool = False
+    """Whether each message must have a user name and a password (WS-Security), and not the handshake."""
     session_strings: int = field(default=2048, metadata={"size": True, "least": 0, "most": MIB})
     """Limit of the strings of a client in a binary session in bytes."""
     upstream: str | None = field(default=None, metadata={"each": _upstream})
@@ -59,9 +61,13 @@ class SoapOptions:
     """Limit of an answer of the upstream service in bytes."""
     upstream_headers: tuple[str, ...] = field(default=(), metadata={"each": _header})
     """Headers of the opening handshake that are passed on to the upstream service."""
+    upstream_user: str | None = field(default=None, metadata={"each": _header})
+    """The header in which the upstream service gets the name of the user; None for none."""
 
     def __post_init__(self) -> None:
         if self.contract is not None and self.service is None:
             raise ValueError("contract: needs service, the module with the functions")
         if self.upstream is not None and self.service is not None:
             raise ValueError("upstream: a route has either upstream or service; remove one of them")
+        if self.upstream_user in self.upstream_headers:
+            raise ValueError("upstream_user: clients could send it, since it is in upstream_headers; remove it there")

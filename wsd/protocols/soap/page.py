@@ -15,14 +15,14 @@ from wsd.protocols.soap.wsdl.contract import Message, Operation
 from wsd.resources import PageFiles
 
 
-def pageOf(route: str, service: Service) -> PageFiles:
-    """Returns the page for the service of a route."""
+def pageOf(route: str, service: Service, hasLogin: bool = False) -> PageFiles:
+    """Returns the page for the service of a route; with `hasLogin`, its samples have a UsernameToken to fill in."""
     contract = service.contract
     texts = {
         "route": html.escape(route.rstrip("/")),
         "name": html.escape(contract.name),
         "about": _about(contract.documentation, contract.translations),
-        "operations": "\n".join(_operation(each) for each in _operationsOf(service)),
+        "operations": "\n".join(_operation(each, hasLogin) for each in _operationsOf(service)),
     }
     return PageFiles(files("wsd.protocols.soap").joinpath("page"), texts, more=(nbfs.FILE,))
 
@@ -33,7 +33,7 @@ def _operationsOf(service: Service) -> list[Operation]:
     return answered + [each for each in service.contract.operations.values() if each not in answered]
 
 
-def _operation(operation: Operation) -> str:
+def _operation(operation: Operation, hasLogin: bool) -> str:
     name = html.escape(operation.name)
     kind = "push" if operation.input is None else "oneway" if operation.output is None else "call"
     rows = ""
@@ -43,7 +43,9 @@ def _operation(operation: Operation) -> str:
         rows += _row("gives", operation.output)
     for fault in {each.element: each for each in operation.faults.values()}.values():
         rows += _row("faults", fault)
-    tried = "" if operation.input is None else f'<pre class="sample" hidden>{html.escape(sample(operation))}</pre>'
+    tried = ""
+    if operation.input is not None:
+        tried = f'<pre class="sample" hidden>{html.escape(sample(operation, hasLogin=hasLogin))}</pre>'
     return (
         f'<article class="operation" id="{name}" data-kind="{kind}">'
         f"<h2>{name}</h2>{_about(operation.documentation, operation.translations)}<dl>{rows}</dl>{tried}</article>"

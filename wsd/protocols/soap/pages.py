@@ -14,10 +14,11 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
+from wsd.auth.outcome import AuthenticatedUser
 from wsd.config import Route
 from wsd.connection import Closed, Refused
 from wsd.head import Head
-from wsd.policies.address import Peer
+from wsd.policies.address import Peer, TlsInfo
 from wsd.policies.origin import checkOrigin
 from wsd.protocols.soap.contenttype import parameters
 from wsd.protocols.soap.encodings.choice import encodingOfRequest
@@ -30,6 +31,7 @@ from wsd.protocols.soap.page import pageOf
 from wsd.protocols.soap.reader import Document
 from wsd.protocols.soap.service import Service
 from wsd.protocols.soap.wsdl.contract import Contract
+from wsd.protocols.soap.wsdl.policy import Credentials
 from wsd.protocols.soap.wsdl.writer import httpWsdl, webSocketWsdl
 from wsd.resources import IBody, IStreamed, answerBy, compressedFor, decodedBody, finish
 
@@ -77,12 +79,14 @@ class HttpRequester:
         self.encoding = encoding
         self.peer: Peer = request.peer
         self.user: str | None = request.user
-        self._head: Head = request.head
+        self.head: Head = request.head
+        self.tls: TlsInfo | None = request.tls
+        self._request = request
         self._closeCalls: list[Callable[[], None]] = []
 
     def header(self, name: str) -> str | None:
         """Returns a header of the request."""
-        return self._head.headers.get(name)
+        return self.head.headers.get(name)
 
     def deliver(self, text: str) -> None:
         """Raises RuntimeError, since a function must check `canPush` before it pushes."""
@@ -92,6 +96,10 @@ class HttpRequester:
         """Calls a function when the request has ended. The returned function does nothing: a request is one call."""
         self._closeCalls.append(call)
         return lambda: None
+
+    def authenticated(self, user: AuthenticatedUser) -> None:
+        """Called with the sender of the message, whom the access line of the request shows."""
+        self.user = self._request.user = user.name
 
     def end(self) -> None:
         """Called when the request has been answered, or when the client is gone. Only the first call counts."""
@@ -153,9 +161,13 @@ class Pages(Resource):
     def __init__(self, factory: ServedRoute) -> None:
         super().__init__()
         self._factory = factory
-        self._page = None if factory.service is None else pageOf(factory.route.path, factory.service)
+        self._page = (
+            None
+            if factory.service is None
+            else pageOf(factory.route.path, factory.service, factory.options.username_token)
+        )
         # By transport and address, which are few: the hosts of a daemon are known.
-        self._wsdl = lru_cache(_KEPT)(_wsdlOf)
+        self._wsdl = lru_cache(_KEPT)(self._wsdlOf)
 
     def bodyOf(self, request: Any) -> IBody | None:
         """Returns the reader for the body of a POST. Raises `Refused` (403) for a page of another site."""
@@ -212,6 +224,15 @@ class Pages(Resource):
         request.setHeader(b"Cache-Control", b"no-cache")
         return self._wsdl(service.contract, isHttp, location)
 
+    def _wsdlOf(self, contract: Contract, isHttp: bool, location: str) -> bytes:
+        """Returns the WSDL for a transport and an address, the URL of the route."""
+        credentials = Credentials.none
+        if self._factory.options.username_token:
+            credentials = Credentials.usernameToken
+        elif "basic" in self._factory.route.auth.methods:
+            credentials = Credentials.basic
+        return (httpWsdl if isHttp else webSocketWsdl)(contract, location, credentials)
+
     async def _respondLater(self, request: Any, result: Deferred[Answer], requester: HttpRequester) -> None:
         """Sends an answer once it is known. Cancels the call if the client is gone before that."""
         request.notifyFinish().addErrback(_abandon, result, requester)
@@ -243,11 +264,6 @@ class Pages(Resource):
         if content:
             fields["Content-Type"] = encoding.contentType
         finish(request, status, fields, content)
-
-
-def _wsdlOf(contract: Contract, isHttp: bool, location: str) -> bytes:
-    """Returns the WSDL for a transport and an address, the URL of the route."""
-    return (httpWsdl if isHttp else webSocketWsdl)(contract, location)
 
 
 def _actionOf(request: Any, version: Version) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
@@ -11,9 +12,12 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.web.resource import IResource
 
+from wsd.auth.outcome import AuthenticatedUser
 from wsd.config import ConfigError
+from wsd.config.auth import isUrl
 from wsd.config.code import load
 from wsd.connection import Accept, Connection, Factory, Placement, Refused, Request
+from wsd.head import Head
 from wsd.logs import describeError
 from wsd.policies.budget import MemoryUse
 from wsd.protocols.soap.demonstration import Demonstration
@@ -26,6 +30,7 @@ from wsd.protocols.soap.node import Node
 from wsd.protocols.soap.offer import Offer
 from wsd.protocols.soap.options import SoapOptions
 from wsd.protocols.soap.pages import Pages
+from wsd.protocols.soap.security.guard import MessageGuard
 from wsd.protocols.soap.service import Service
 from wsd.protocols.soap.wsdl.reader import readContract
 
@@ -63,19 +68,26 @@ class SoapConnection(Connection):
     def opened(self) -> None:
         """Called after the handshake. The client speaks first."""
         self._reader = self.encoding.reader(self.factory.maxMessage)
+        self._inText = self.encoding.inText
         self._pending: set[Deferred[Any]] = set()
         self._closeCalls: dict[object, Callable[[], None]] = {}
         self._isHolding = False
         self._weight = 0
 
+    def received(self, payload: bytes, isBinary: bool) -> Deferred[None] | None:
+        """Called with a message that came in one piece, as most do."""
+        self.began(isBinary)
+        self.arrived(payload)
+        return self.ended()
+
     def began(self, isBinary: bool) -> None:
-        """Called when a message begins. The answer has the same opcode."""
+        """Called when another message begins. The answer has the same opcode."""
         if isBinary != self._isBinary:
             self._isBinary = isBinary
             self._reader = self._encodingOf(isBinary).reader(self.factory.maxMessage)
 
     def _encodingOf(self, isBinary: bool) -> Encoding:
-        return self.encoding if isBinary else self.encoding.inText
+        return self.encoding if isBinary else self._inText
 
     def arrived(self, data: bytes) -> None:
         """Called with the next bytes of the message."""
@@ -169,6 +181,17 @@ class SoapConnection(Connection):
         """Returns a header of the opening handshake, None if it is missing."""
         return self.request.head.headers.get(name)
 
+    @property
+    def head(self) -> Head:
+        """The head of the opening handshake."""
+        return self.request.head
+
+    def authenticated(self, user: AuthenticatedUser) -> None:
+        """Called with the sender of a message. From now on, the log and `wsd ctl` show this user."""
+        if user.name != self.user:
+            self.user = user.name
+            self.log.info("user {user}", event="soap.user", user=user.name)
+
     def deliver(self, text: str) -> None:
         """Pushes an envelope, with the opcode of the client's last message."""
         self._deliver(text, self._isBinary)
@@ -199,8 +222,13 @@ class SoapFactory(Factory):
 
     @classmethod
     def placementFor(cls, options: SoapOptions) -> Placement:
-        """The demonstration and the gateway keep nothing between two calls; a service of yours may."""
-        return Placement.free if options.service is None and cls is SoapFactory else Placement.shared
+        """
+        The demonstration and the gateway keep nothing between two calls; a service of yours may.
+
+        The nonces of password digests must be known to all connections.
+        """
+        isFree = options.service is None and not options.username_token and cls is SoapFactory
+        return Placement.free if isFree else Placement.shared
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -209,13 +237,39 @@ class SoapFactory(Factory):
         self.service: Service | None = None
         self.calls = options.calls
         """Limit of the open calls of one connection."""
-        self.node: Responder
+        self._node: Responder
         if options.upstream is None:
             self.service = _serviceOf(options)
-            self.node = Node(self.service, self.threads, self.route.path, self.clock, options.timeout)
+            self._node = Node(self.service, self.threads, self.route.path, self.clock, options.timeout)
         else:
             self.calls = options.upstream_calls
-            self.node = SoapGateway(self.clock, options, self.route.path)
+            self._node = SoapGateway(self.clock, options, self.route.path)
+        self.authenticatesMessages = options.username_token
+        if options.username_token:
+            self._checkLogins()
+
+    def _checkLogins(self) -> None:
+        """Raises ConfigError if nothing could judge the passwords in messages."""
+        auth = self.route.auth
+        if self.route.single is None:
+            raise ConfigError(
+                "the route must have the protocol soap alone; give it a path of its own", "username_token"
+            )
+        if not {"basic", "hook"}.intersection(auth.methods):
+            raise ConfigError('needs auth.methods with "basic" or "hook", which judge passwords', "username_token")
+        if "hook" in auth.methods and isUrl(auth.hook or "") and "authorization" not in auth.hook_headers:
+            raise ConfigError(
+                'needs "authorization" in auth.hook_headers, in which the hook gets the password', "username_token"
+            )
+
+    @cached_property
+    def node(self) -> Responder:
+        """What answers requests."""
+        if not self.authenticatesMessages:
+            return self._node
+        assert self.authenticator is not None
+        withoutTls = self.route.auth.basic_without_tls
+        return MessageGuard(self._node, self.authenticator, self.route.path, withoutTls, self.now)
 
     def check(self) -> Iterable[str]:
         """Checks the subprotocol. Service, contract and upstream service were read by the constructor."""

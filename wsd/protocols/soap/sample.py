@@ -8,7 +8,7 @@ from typing import Any
 
 from lxml import etree
 
-from wsd.protocols.soap.names import SOAP12, WSA, XSI, namespaceOf
+from wsd.protocols.soap.names import SOAP12, WSA, WSSE, XSI, namespaceOf
 from wsd.protocols.soap.schema.datatypes import SimpleType
 from wsd.protocols.soap.schema.fields import Field
 from wsd.protocols.soap.schema.values import TYPE, ComplexType
@@ -31,14 +31,21 @@ _SHOWN = 2
 """Levels down to which optional parts are shown."""
 
 
-def sample(operation: Operation, messageId: str = "urn:uuid:00000000-0000-4000-8000-000000000001") -> str:
-    """Returns a sample request: an addressed envelope of SOAP 1.2, indented."""
+def sample(
+    operation: Operation, messageId: str = "urn:uuid:00000000-0000-4000-8000-000000000001", hasLogin: bool = False
+) -> str:
+    """Returns a sample request: an addressed envelope of SOAP 1.2, indented; with `hasLogin`, with a UsernameToken."""
     message = operation.input
     assert message is not None
     envelope = etree.Element(f"{{{SOAP12.namespace}}}Envelope", nsmap={"s": SOAP12.namespace, "a": WSA})
     header = etree.SubElement(envelope, f"{{{SOAP12.namespace}}}Header")
     etree.SubElement(header, f"{{{WSA}}}Action").text = message.action
     etree.SubElement(header, f"{{{WSA}}}MessageID").text = messageId
+    if hasLogin:
+        security = etree.SubElement(header, f"{{{WSSE}}}Security", nsmap={"o": WSSE})
+        token = etree.SubElement(security, f"{{{WSSE}}}UsernameToken")
+        for name in ("Username", "Password"):
+            etree.SubElement(token, f"{{{WSSE}}}{name}").text = name.lower()
     _add(etree.SubElement(envelope, f"{{{SOAP12.namespace}}}Body"), message)
     etree.indent(envelope)
     return str(etree.tostring(envelope, encoding="unicode"))

@@ -23,6 +23,7 @@ from wsd.protocols.soap.functions import BoundFunction, bind, blocking, function
 from wsd.protocols.soap.names import Version
 from wsd.protocols.soap.parsers import parseAny
 from wsd.protocols.soap.schema.anytype import AnyType
+from wsd.protocols.soap.schema.certainty import SureField, isSure, sureFields
 from wsd.protocols.soap.schema.datatypes import SimpleType
 from wsd.protocols.soap.schema.fields import Named
 from wsd.protocols.soap.schema.tags import rootTagsOf
@@ -88,6 +89,7 @@ class Service:
     def __init__(self, contract: Contract, functions: Any) -> None:
         self.contract = contract
         self._bound: dict[str, BoundFunction] = {}
+        self._sure: dict[str, tuple[SureField, ...] | None] = {}
         for operation in contract.operations.values():
             if operation.input is None:
                 continue
@@ -157,10 +159,23 @@ class Service:
 
     def text(self, message: Message, value: Any) -> str:
         """Returns a message's element as valid XML. Raises ValueError."""
-        return self._written(message, value)[0]
+        text = self._written(message, value)
+        sure = self._sureFieldsOf(message)
+        if sure is None or not isSure(sure, value):
+            self._validated(text)
+        return text
 
-    def _written(self, message: Message, value: Any) -> tuple[str, Any]:
-        """Returns a message's element as valid XML, and as an element. Raises ValueError."""
+    def _sureFieldsOf(self, message: Message) -> tuple[SureField, ...] | None:
+        """Returns the fields of a message that needs no validation if their values are sure; None for others."""
+        try:
+            return self._sure[message.element]
+        except KeyError:
+            declaration = self.contract.documents.declared("element", message.element)
+            sure = self._sure[message.element] = sureFields(declaration, message.type)
+            return sure
+
+    def _written(self, message: Message, value: Any) -> str:
+        """Returns a message's element as XML that may be invalid. Raises ValueError."""
         pieces: list[str] = []
         types = self.contract.types
         try:
@@ -168,7 +183,10 @@ class Service:
             writeValue(pieces, message.element, tags, message.type, value, types)
         except RecursionError:
             raise ValueError("the value is nested too deeply, or contains itself") from None
-        text = "".join(pieces)
+        return "".join(pieces)
+
+    def _validated(self, text: str) -> Any:
+        """Returns the element of a written text. Raises ValueError if it is not valid."""
         try:
             element = parseAny(text)
         except etree.XMLSyntaxError as error:
@@ -176,7 +194,7 @@ class Service:
         invalid = self.contract.valid(element, len(text))
         if invalid:
             raise ValueError(invalid)
-        return text, element
+        return element
 
     def pushed(self, name: str) -> Message:
         """Returns the message that the server pushes under this name. Raises ValueError if there is none."""
@@ -192,7 +210,7 @@ class Service:
         if message is None:
             return None
         isBare = isinstance(message.type, SimpleType | AnyType)
-        detail = self._written(message, error.args[0] if isBare and error.args else error)[1]
+        detail = self._validated(self._written(message, error.args[0] if isBare and error.args else error))
         return Fault(_reasonOf(error), detail=detail, action=message.action)
 
 

@@ -11,6 +11,7 @@ from lxml import etree
 
 from tests.protocols.soap.mirror import XSD, Here
 from wsd.protocols.soap.service import Service
+from wsd.protocols.soap.wsdl.policy import Credentials
 from wsd.protocols.soap.wsdl.reader import readContract
 from wsd.protocols.soap.wsdl.writer import httpWsdl, webSocketWsdl
 
@@ -152,3 +153,27 @@ class TestThePolicies:
         assert {each[-1] for each in self.portsOf(wsdl).values()} == {"TransportBinding"}
         tokens = etree.fromstring(wsdl).xpath("//sp:TransportToken/p:Policy/sp:HttpsToken", namespaces=NAMES)
         assert {each.get("RequireClientCertificate") for each in tokens} == {"false"}
+
+    @pytest.mark.parametrize("publish", [httpWsdl, webSocketWsdl])
+    def test_basic_authentication_is_in_each_of_them(self, service: Service, publish: Any) -> None:
+        for location in ("http://localhost/", "https://localhost/"):
+            ports = self.portsOf(publish(service.contract, location, Credentials.basic)).values()
+            assert all("BasicAuthentication" in each for each in ports)
+
+    @pytest.mark.parametrize(("publish", "scheme"), [(httpWsdl, "https"), (webSocketWsdl, "wss")])
+    def test_so_is_a_username_token_over_tls(self, service: Service, publish: Any, scheme: str) -> None:
+        root = etree.fromstring(publish(service.contract, f"{scheme}://localhost/", Credentials.usernameToken))
+        policies = root.findall("p:Policy/p:ExactlyOne/p:All", NAMES)
+        assert len(policies) == len(root.findall("w:service/w:port", NAMES))
+        for each in policies:
+            binding = each.find("sp:TransportBinding/p:Policy", NAMES)
+            assert binding.find("sp:IncludeTimestamp", NAMES) is not None
+            assert binding.find("sp:TransportToken/p:Policy/sp:HttpsToken", NAMES) is not None
+            token = each.find("sp:SignedSupportingTokens/p:Policy/sp:UsernameToken", NAMES)
+            assert token.get(f"{{{NAMES['sp']}}}IncludeToken").endswith("/AlwaysToRecipient")
+            assert token.find("p:Policy/sp:WssUsernameToken10", NAMES) is not None
+            assert each.find("sp:Wss10", NAMES) is not None
+
+    def test_without_tls_a_username_token_is_not_offered(self, service: Service) -> None:
+        ports = self.portsOf(httpWsdl(service.contract, "http://localhost/", Credentials.usernameToken))
+        assert not any("Supporting" in assertion for each in ports.values() for assertion in each)

@@ -22,7 +22,7 @@ from wsd.protocols.soap.names import (
     splitTag,
 )
 from wsd.protocols.soap.wsdl.contract import Contract, Message, Operation, uniqueNames
-from wsd.protocols.soap.wsdl.policy import ADDRESSING, BINARY, MTOM, policyOf, reference
+from wsd.protocols.soap.wsdl.policy import ADDRESSING, BINARY, MTOM, Credentials, policyOf, reference
 
 _WSDL = f"{{{WSDL}}}"
 
@@ -53,21 +53,24 @@ _HTTP = _portsOf(
 )
 
 
-def webSocketWsdl(contract: Contract, location: str) -> bytes:
+def webSocketWsdl(contract: Contract, location: str, credentials: Credentials = Credentials.none) -> bytes:
     """Returns the WSDL with the transport of [MS-SWSB], for WCF. It includes the pushed messages."""
-    return WsdlWriter(contract, _WEBSOCKET, location, True).write()
+    return WsdlWriter(contract, _WEBSOCKET, location, True, credentials).write()
 
 
-def httpWsdl(contract: Contract, location: str) -> bytes:
+def httpWsdl(contract: Contract, location: str, credentials: Credentials = Credentials.none) -> bytes:
     """Returns the WSDL with the transport HTTP, for 1.2 and 1.1. It omits pushed messages: few clients read them."""
-    return WsdlWriter(contract, _HTTP, location, False).write()
+    return WsdlWriter(contract, _HTTP, location, False, credentials).write()
 
 
 class WsdlWriter:
     """Writes a WSDL."""
 
-    def __init__(self, contract: Contract, ports: list[Port], location: str, isPushed: bool) -> None:
+    def __init__(
+        self, contract: Contract, ports: list[Port], location: str, isPushed: bool, credentials: Credentials
+    ) -> None:
         self._contract = contract
+        self._credentials = credentials
         self._ports = ports
         self._location = location
         self._isSecure = location.startswith(("https:", "wss:"))
@@ -99,7 +102,7 @@ class WsdlWriter:
         """Returns the WSDL in UTF-8."""
         for port in self._ports:
             if self._hasPolicy(port):
-                self._root.append(policyOf(self._policyName(port), port.assertions, self._isSecure))
+                self._root.append(policyOf(self._policyName(port), port.assertions, self._isSecure, self._credentials))
         etree.SubElement(self._root, f"{_WSDL}types")
         for tag, name in self._names.items():
             namespace, local = splitTag(tag)
@@ -133,7 +136,7 @@ class WsdlWriter:
         reference.set(f"{{{WSAM}}}Action", message.action)
 
     def _hasPolicy(self, port: Port) -> bool:
-        return bool(port.assertions) or self._isSecure
+        return bool(port.assertions) or self._isSecure or self._credentials is Credentials.basic
 
     def _policyName(self, port: Port) -> str:
         return f"{self._contract.name}{port.name}_policy"
