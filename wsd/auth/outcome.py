@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from wsd.head import Head
 from wsd.policies.address import Peer, TlsInfo
+
+if TYPE_CHECKING:
+    from wsd.traces.tracer import Span
 
 MAX_NAME = 256
 """The longest name of a user in characters."""
@@ -25,6 +28,8 @@ class AuthRequest:
     """What the TLS handshake agreed on; None without TLS."""
     tokenInQuery: bool = False
     """Whether the route takes a token from the query."""
+    span: Span | None = field(default=None, compare=False)
+    """The request in its trace; None without traces."""
 
 
 class TokenError(Exception):

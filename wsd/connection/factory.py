@@ -31,6 +31,7 @@ from wsd.policies.rates import Rates
 from wsd.policies.timer import Timer
 from wsd.policies.turns import Turns
 from wsd.resources import Slots
+from wsd.traces.tracing import Tracing
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class Factory(WebSocketServerFactory):
         budget: Budget | None = None,
         pool: BlockingPool | None = None,
         rates: Rates | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         super().__init__(reactor=clock)
         self.route = route
@@ -109,6 +111,7 @@ class Factory(WebSocketServerFactory):
         self.budget = budget or Budget(route.policies, clock)
         self.pool = pool or BlockingPool(clock, metrics)
         self.rates = rates or Rates(route.policies, timer)
+        self.tracing = tracing or Tracing()
         self.spoken = self._spoken(subprotocols)
         self.connections: set[Connection] = set()
         self.plane = plane or choosePlane("auto")

@@ -14,6 +14,7 @@ from wsd.metrics.counters import (
     ReloadCounters,
     RouteCounters,
     ShareCounters,
+    SpanCounters,
     Traffic,
     UserCounters,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "ReloadCounters",
     "RouteCounters",
     "ShareCounters",
+    "SpanCounters",
     "Traffic",
     "UserCounters",
     "reloadFamilies",

@@ -25,6 +25,7 @@ from wsd.metrics.counters import (
     ReloadCounters,
     RouteCounters,
     ShareCounters,
+    SpanCounters,
     UserCounters,
     bucketsOf,
 )
@@ -83,6 +84,7 @@ class Exposition(Collector):
         yield from self._openByUser(metrics._openByUser())
         yield from self._users(metrics.users)
         yield from reloadFamilies(metrics.reloads)
+        yield self._spans(metrics.spans)
         unsent = list(metrics._sendBuffers())
         yield GaugeMetricFamily("wsd_send_buffer_bytes", "Unsent bytes of all connections.", sum(unsent))
         yield GaugeMetricFamily(
@@ -172,6 +174,11 @@ class Exposition(Collector):
             http.durations.buckets(),
             http.durations.sum,
         )
+
+    @staticmethod
+    def _spans(spans: SpanCounters) -> Metric:
+        counts = {"exported": spans.exported, "failed": spans.failed, "dropped": spans.dropped}
+        return _counter("wsd_spans", "Spans of traces that ended, by result.", "result", counts.items())
 
     @staticmethod
     def _users(users: Mapping[str, UserCounters]) -> Iterator[Metric]:

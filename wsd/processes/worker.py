@@ -80,7 +80,7 @@ class Worker:
         self._isStopping = False
         self._peers: list[ProcessChannel] = []
         self._upgrade: WorkerUpgrade | None = None
-        membership = Membership(listeners, self._makeAdmission, self._serves, self._wrapTlsOf, self._served)
+        membership = Membership(number, listeners, self._makeAdmission, self._serves, self._wrapTlsOf, self._served)
         locks = Locks()
         locks.adopt({} if predecessor is None else predecessor.locked)
         locks.take(lockFiles(config, os.environ, self._serves))

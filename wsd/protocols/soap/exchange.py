@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -20,6 +20,9 @@ from wsd.protocols.soap.envelope import Addressing, writeFault
 from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.names import Version
 from wsd.protocols.soap.reader import Document
+
+if TYPE_CHECKING:
+    from wsd.traces.tracer import Span
 
 
 class Requester(Protocol):
@@ -49,6 +52,9 @@ class Requester(Protocol):
 
     def whenClosed(self, call: Callable[[], None]) -> Callable[[], None]:
         """Calls a function when the connection ends. Returns a function that cancels this."""
+
+    def traced(self, url: str) -> Span | None:
+        """Returns the span of a POST to a URL that its request causes, None without traces."""
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qsl
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -32,6 +32,9 @@ from wsd.protocols.soap.service import Service
 from wsd.protocols.soap.wsdl.contract import Contract
 from wsd.protocols.soap.wsdl.writer import httpWsdl, webSocketWsdl
 from wsd.resources import IBody, IStreamed, answerBy, compressedFor, decodedBody, finish
+
+if TYPE_CHECKING:
+    from wsd.traces.tracer import Span
 
 _KEPT = 8
 """The contracts that are kept as a WSDL."""
@@ -78,6 +81,7 @@ class HttpRequester:
         self.peer: Peer = request.peer
         self.user: str | None = request.user
         self._head: Head = request.head
+        self._span: Span | None = request.span
         self._closeCalls: list[Callable[[], None]] = []
 
     def header(self, name: str) -> str | None:
@@ -92,6 +96,10 @@ class HttpRequester:
         """Calls a function when the request has ended. The returned function does nothing: a request is one call."""
         self._closeCalls.append(call)
         return lambda: None
+
+    def traced(self, url: str) -> Span | None:
+        """Returns the span of a POST in the trace of the request."""
+        return None if self._span is None else self._span.request("POST", url)
 
     def end(self) -> None:
         """Called when the request has been answered, or when the client is gone. Only the first call counts."""
