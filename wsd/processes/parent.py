@@ -179,7 +179,7 @@ class Parent(Service):
             self._serve()
         elif kind == "report":
             spent = self._ledger.reported(child.number, fields)
-            self._tellOthers(child, fields["held"], spent)
+            self._tellOthers(child, fields["held"], spent, fields["rates"])
         elif kind == "gather":
             self._gathering.ask(child, fields["question"])
         elif kind == "told":
@@ -187,10 +187,11 @@ class Parent(Service):
         elif kind in ("prepared", "reloaded"):
             self.reloading.received(child, message)
 
-    def _tellOthers(self, child: Child, accounts: Any, spent: dict[str, int] | None = None) -> None:
+    def _tellOthers(self, child: Child, accounts: Any, spent: dict[str, int] | None = None, rates: Any = None) -> None:
+        """Tell the others what they share with a worker: what it holds, and what it has let through lately."""
         for other in self.children:
             if other is not child:
-                other.send("others", self._ledger.others(other.number, accounts, spent))
+                other.send("others", {**self._ledger.others(other.number, accounts, spent), "rates": rates or {}})
 
     def _ended(self, child: Child) -> None:
         """Called when the process of a worker has ended."""

@@ -98,6 +98,7 @@ class Membership:
     number: int
     listeners: Sequence[Listener]
     makeAdmission: Callable[[Policies, Timer], Admission]
+    makeRates: Callable[[Policies, Timer], Rates]
     serves: Callable[[Route], bool]
     wrapTlsOf: Callable[[TlsOf], TlsOf]
     served: Callable[[], object]
@@ -166,7 +167,8 @@ class Daemon(Service):
         # Workers divide the memory among them.
         self._budget = Budget(config.policies, reactor, 1 if membership is None else config.workers)
         self._pool = BlockingPool(reactor, self.metrics)
-        self._rates = Rates(config.policies, self._timer)
+        makeRates = Rates if membership is None else membership.makeRates
+        self._rates = makeRates(config.policies, self._timer)
         makeAdmission = Admission if membership is None else membership.makeAdmission
         self._admission = makeAdmission(config.policies, self._timer)
         self._watchdog = Watchdog(reactor, HoldReporter(reactor.seconds, self.metrics.holds).held)
