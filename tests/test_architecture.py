@@ -21,6 +21,7 @@ FLOORS = (
     ("wsd.metrics", "wsd.logs", "wsd.resources", "wsd.completion"),
     ("wsd.frames",),
     ("wsd.policies",),
+    ("wsd.traces",),
     ("wsd.auth",),
     ("wsd.connection",),
     ("wsd.protocols",),

@@ -38,6 +38,7 @@ from wsd.policies.admission import Admission
 from wsd.policies.budget import Budget
 from wsd.policies.rates import Rates
 from wsd.policies.timer import GRAIN, Timer
+from wsd.traces.tracing import Tracing
 from wsd.web.door import Door, Doors
 from wsd.web.site import Site, SiteRoute
 
@@ -62,6 +63,7 @@ class Daemon:
         config: Config = DEFAULTS,
         origins: tuple[str, ...] = ("same-host",),
         options: Any = None,
+        tracing: Tracing | None = None,
         **route: Any,
     ) -> None:
         self.reactor = MemoryReactorClock()
@@ -93,6 +95,7 @@ class Daemon:
                 budget=self.budget,
                 pool=self.pool,
                 rates=self.rates,
+                tracing=tracing,
             )
             authenticator = Authenticators(self.reactor, self.pool, self.metrics).of(settings.auth)
             built.append(SiteRoute(settings, {None: self.factories[path]}, authenticator))
@@ -106,6 +109,7 @@ class Daemon:
             self.admission,
             self.metrics,
             lambda transport: None,
+            tracing,
         )
 
     def connect(self, chunk: int | None = None, at: IAddress | None = None) -> Wire:

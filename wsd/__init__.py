@@ -14,6 +14,7 @@ tests/test_architecture.py checks:
     resources     what protocols need of HTTP: bodies, answers by coroutines, pages
     frames        how frames are read and written
     policies      who may connect, and limits: origins, true addresses, rates, memory, threads, time
+    traces        OpenTelemetry traces of requests and of calls to other services
     auth          who a client is: passwords, tokens, certificates, hooks
     connection    the classes that protocols are made of, on Autobahn
     protocols     what answers at a path; each protocol is a module or package, and imports no other

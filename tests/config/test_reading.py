@@ -23,6 +23,7 @@ from wsd.config import (
     Policies,
     Route,
     Tls,
+    Traces,
     Uses,
     defaultText,
     parse,
@@ -148,8 +149,16 @@ class TestTheBuiltInRoutes:
         assert not any(route.builtIn for route in read('built_in = false\n[route."/blob"]').routes.values())
 
 
-_TABLES = {Auth: "auth.", Tls: "tls.", Log: "log.", AccessLog: "access.", Control: "control.", Uses: "uses."}
-_BESIDE = {"policies", "auth", "tls", "log", "access", "control", "uses", "routes"}
+_TABLES = {
+    Auth: "auth.",
+    Tls: "tls.",
+    Log: "log.",
+    AccessLog: "access.",
+    Traces: "traces.",
+    Control: "control.",
+    Uses: "uses.",
+}
+_BESIDE = {"policies", "auth", "tls", "log", "access", "traces", "control", "uses", "routes"}
 
 
 class TestTheDefaultFile:
@@ -161,7 +170,7 @@ class TestTheDefaultFile:
 
     @pytest.mark.parametrize(
         ("shape", "without"),
-        [(Config, _BESIDE), (Uses, set()), (Control, set()), (Auth, set()),
+        [(Config, _BESIDE), (Uses, set()), (Control, set()), (Traces, set()), (Auth, set()),
          (Policies, set()), (Tls, {"certificate"}), (Log, set()), (AccessLog, set()),
          (Certificate, set()), (Route, {"path", "prefix", "single", "options", "policies", "auth", "builtIn", "code"})],
     )  # fmt: skip
@@ -208,11 +217,9 @@ class TestThePage:
     def test_there_are_examples(self) -> None:
         assert len(self.EXAMPLES) >= 8
 
-    @pytest.mark.parametrize("shape", [Config, Policies, Auth, Tls, Log, AccessLog, Control, Uses, Certificate])
+    @pytest.mark.parametrize("shape", [Config, Policies, Auth, Tls, Log, AccessLog, Traces, Control, Uses, Certificate])
     def test_every_key_is_told(self, shape: type) -> None:
-        table = {Auth: "auth.", Tls: "tls.", Log: "log.", AccessLog: "access.", Control: "control.", Uses: "uses."}.get(
-            shape, ""
-        )
+        table = _TABLES.get(shape, "")
         for name in {each.name for each in fields(shape)} - _BESIDE:
             assert f"`{table}{name}`" in self.TEXT, name
 

@@ -98,14 +98,26 @@ class TestTheMeterOfAConnection:
         assert meter is not None
         for _ in range(20):
             meter.spend(1, 0)
-        del meter
+        meter.end()
         clock.pump([0.25] * 48)
         again = rates.meter(policies, FAR, None)
         assert again is not None
         assert again.spend(1, 0) > 5
-        del again
+        again.end()
         clock.pump([0.25] * 160)
         assert rates._buckets == {}
+
+    def test_is_kept_while_a_connection_has_it_so_that_an_idle_one_is_no_way_around(
+        self, timer: Timer, clock: Clock
+    ) -> None:
+        policies = Policies(messages_per_second_per_address=1)
+        rates = Rates(policies, timer)
+        idle = rates.meter(policies, FAR, None)
+        assert idle is not None
+        clock.pump([0.25] * 160)
+        new = rates.meter(policies, FAR, None)
+        assert new is not None
+        assert (idle.spend(1, 0), new.spend(1, 0) > 0) == (0, True)
 
     def test_follows_a_reload(self, timer: Timer) -> None:
         rates = Rates(Policies(messages_per_second_per_address=1), timer)

@@ -236,6 +236,12 @@ class TestTls:
         assert warnings(text, folder) == ["tls: the certificate for localhost has expired; replace it"]
 
 
+def test_a_missing_file_of_header_fields_for_traces_is_told(folder: Path) -> None:
+    assert faults('[traces]\nenabled = true\nheaders_file = "none"', folder) == [
+        "traces.headers_file: FOLDER/none cannot be read: No such file or directory; name a file that wsd can read"
+    ]
+
+
 class TestTheLog:
     def test_a_folder_is_no_file(self, folder: Path) -> None:
         assert faults('[log]\nfile = "folder"', folder) == ["log.file: FOLDER/folder is a folder; name a file"]

@@ -8,6 +8,7 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from twisted.logger import capturedLogs, formatEvent
 
 from tests.certificates import Authority
 from tests.wire import Wire
-from wsd.config import AccessLog, Config, Control, Log, Policies, Route, Tls, Uses, parse
+from wsd.config import AccessLog, Config, Control, Log, Policies, Route, Tls, Traces, Uses, parse
 from wsd.config.auth import Auth
 from wsd.config.changes import FIXED
 from wsd.control.socket import ControlSocket
@@ -27,6 +28,9 @@ from wsd.protocols import optionsOf
 from wsd.service import Daemon
 from wsd.service.steering import Steering
 from wsd.uses import offerOf
+
+# A reload that needs these libraries for the first time loads them in a thread.
+import_module("wsd.traces.export")
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -207,6 +211,21 @@ AUTH: dict[str, tuple[str, str]] = {
 }
 for name, (before, after) in AUTH.items():
     LOOKS[f"auth.{name}"] = table("auth", before), table("auth", after), routeKey("auth")
+TRACES: dict[str, tuple[str, str]] = {
+    "enabled": ("enabled = false", "enabled = true"),
+    "endpoint": ("", 'endpoint = "http://127.0.0.1:1"'),
+    "headers_file": ("", 'headers_file = "{folder}/headers"'),
+    "service_name": ("", 'service_name = "ours"'),
+    "sample": ("", "sample = 0.5"),
+    "timeout": ("", "timeout = 1"),
+}
+for name, (before, after) in TRACES.items():
+    switch = "" if name == "enabled" else "enabled = true\n"
+    LOOKS[f"traces.{name}"] = (
+        table("traces", switch + before),
+        table("traces", switch + after),
+        lambda r: (r.daemon.site.tracing.tracer is None, r.daemon.tracing._settings),
+    )
 LOOKS["route.auth"] = (
     route('protocol = "echo"'),
     route('protocol = "echo"', 'auth = { methods = "hook", hook = "http://127.0.0.1:1/" }'),
@@ -234,6 +253,7 @@ def keys() -> set[str]:
         "tls": Tls,
         "log": Log,
         "access": AccessLog,
+        "traces": Traces,
         "control": Control,
         "uses": Uses,
     }
@@ -257,6 +277,7 @@ def test_a_reload_takes_up(reloaded: Reloaded, tmp_path: Path, key: str) -> None
     (tmp_path / "good_wsh.py").write_text(
         "async def web_socket_do_extra_handshake(request): pass\nasync def web_socket_transfer_data(request): pass\n"
     )
+    (tmp_path / "headers").write_text("Authorization: Bearer abc")
     before, after, look = LOOKS[key]
     reloaded.start(before.replace("{folder}", str(tmp_path)))
     seen = look(reloaded)
@@ -307,6 +328,17 @@ def test_a_reload_takes_up_what_tls_shows(reloaded: Reloaded, tmp_path: Path, ke
     seen = look()
     reloaded.reload(table("tls", f"port = 0\n{texts[1]}"))
     assert look() != seen
+
+
+def test_traces_that_cannot_be_made_refuse_a_reload_and_the_old_ones_stay(reloaded: Reloaded, tmp_path: Path) -> None:
+    reloaded.start(table("traces", "enabled = true"))
+    tracer = reloaded.daemon.tracing.tracer
+    (line,) = reloaded.reload(table("traces", f'enabled = true\nheaders_file = "{tmp_path}/none"'))
+    assert line == (
+        f"not reloaded, the old configuration stays in use: traces.headers_file: {tmp_path}/none cannot be read: "
+        "No such file or directory; name a file that wsd can read"
+    )
+    assert reloaded.daemon.site.tracing.tracer is tracer is not None
 
 
 def pieces() -> list[Any]:

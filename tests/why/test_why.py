@@ -20,6 +20,7 @@ from twisted.logger import LogEvent, capturedLogs
 
 from tests.every import EveryFactory
 from tests.logs.test_journal import decoded
+from tests.traces.helpers import KeptTraces, traceOf
 from tests.wire import Daemon
 from wsd.__main__ import main
 from wsd.config import Policies
@@ -33,9 +34,10 @@ from wsd.why.words import CAUSES, STATUSES
 ROOT = Path(__file__).parent.parent.parent
 
 
-def eventsOf(use: Callable[[Daemon], object]) -> list[LogEvent]:
-    """What is logged while a daemon is used."""
-    daemon = Daemon({"/": EveryFactory}, replace(Policies(), max_message=100))
+def eventsOf(use: Callable[[Daemon], object], kept: KeptTraces | None = None) -> list[LogEvent]:
+    """What is logged while a daemon is used, perhaps with traces."""
+    policies, tracing = replace(Policies(), max_message=100), None if kept is None else kept.tracing
+    daemon = Daemon({"/": EveryFactory}, policies, tracing=tracing)
     with capturedLogs() as events:
         use(daemon)
         daemon.pass_(10)
@@ -106,9 +108,11 @@ def journalOf(events: list[LogEvent]) -> list[dict[str, Any]]:
 
 
 class TestTheStory:
+    @pytest.mark.parametrize("isTraced", [False, True], ids=["without traces", "with traces"])
     @pytest.mark.parametrize("use", USES.values(), ids=USES)
-    def test_is_the_same_from_each_format(self, use: Callable[[Daemon], object]) -> None:
-        events = eventsOf(use)
+    def test_is_the_same_from_each_format(self, use: Callable[[Daemon], object], isTraced: bool) -> None:
+        kept = KeptTraces() if isTraced else None
+        events = eventsOf(use, kept)
         name = events[0]["id"]
         story = storyOf(linesOf(events, "json"), name)
         journal = [record for entry in journalOf(events) if (record := fromJournal(entry, name)) is not None]
@@ -126,6 +130,12 @@ class TestTheStory:
         ]
         assert tell(lines) == storyOf(asText(events), name)
         assert "hidden" not in "".join(story)
+        if kept is not None:
+            assert f"Its trace is {traceOf(kept.only())}." in story
+
+    def test_takes_no_trace_from_what_the_client_says(self) -> None:
+        events = eventsOf(lambda daemon: daemon.open("/").close(4000, f"x; trace_id {'0' * 32}"))
+        assert "Its trace" not in "".join(storyOf(asText(events), events[0]["id"]))
 
     def test_is_the_same_from_one_of_several_workers(self) -> None:
         events = eventsOf(tooBig)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 from inspect import isawaitable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectError, ConnectionLost
 from twisted.internet.error import TimeoutError as TookTooLong
 from twisted.internet.interfaces import IReactorTime
@@ -28,10 +28,16 @@ from twisted.web.iweb import IAgent
 from wsd.auth.outcome import AuthenticatedUser, AuthRequest, Rejection, isName
 from wsd.auth.shared import SharedAnswers
 
+if TYPE_CHECKING:
+    from wsd.traces.tracer import Span
+
 _MOST_KEPT = 10_000
 """Decisions that are kept."""
 _MOST_BODY = 64 * 1024
 """Bytes of an answer's body, which is not used."""
+
+_EXPECTED = (401, 403)
+"""Statuses that refuse, which are no errors of the hook."""
 
 _REFUSED = "the authentication hook of this route does not accept the request"
 _FAILED = Rejection("the authentication hook of this route failed; try again", isFailure=True)
@@ -144,10 +150,7 @@ class HttpHook:
         for name, value in self._fields(request):
             # The values come from a head without control characters. Twisted would replace line breaks.
             fields.addRawHeader(name.encode("latin-1"), value.encode("latin-1", "replace"))
-        response: Any = await self._agent.request(b"GET", self._url, fields, None)
-        ended = _BodyEnd(_MOST_BODY)
-        response.deliverBody(ended)
-        await ended.whole
+        response = await (self._ask(fields) if request.span is None else self._askTraced(fields, request.span))
         if 200 <= response.code < 300:
             return AuthenticatedUser(self._userIn(response.headers), HookMethod.name)
         if response.code == 401:
@@ -155,6 +158,30 @@ class HttpHook:
         if response.code == 403:
             return Rejection(_REFUSED)
         raise _HookFailed(f"it answered {response.code}; 2xx accepts, and 401 or 403 refuses")
+
+    async def _ask(self, fields: FieldLines) -> Any:
+        """The answer of the service, whose body has ended."""
+        response: Any = await self._agent.request(b"GET", self._url, fields, None)
+        ended = _BodyEnd(_MOST_BODY)
+        response.deliverBody(ended)
+        await ended.whole
+        return response
+
+    async def _askTraced(self, fields: FieldLines, caller: Span) -> Any:
+        """The same as a span of the caller's trace, which is passed on to the service."""
+        span = caller.request("GET", self._url.decode("ascii"))
+        for name, value in span.passOn():
+            fields.setRawHeaders(name, [value])
+        try:
+            response = await self._ask(fields)
+        except CancelledError:
+            span.end("timeout")
+            raise
+        except Exception as error:
+            span.end(type(error).__name__)
+            raise
+        span.answered(response.code, response.code in _EXPECTED)
+        return response
 
     def _userIn(self, headers: FieldLines) -> str | None:
         values = headers.getRawHeaders(self._user.encode("ascii"), [])
@@ -226,9 +253,7 @@ class FunctionHook:
 
     async def decide(self, request: AuthRequest) -> Decision:
         """Call."""
-        answer = self._function(request)
-        if isawaitable(answer):
-            answer = await (answer if isinstance(answer, Deferred) else _value(answer))
+        answer = await (self._call(request) if request.span is None else self._callTraced(request, request.span))
         if answer is None or answer is False:
             return Rejection(_REFUSED)
         if answer is True:
@@ -236,6 +261,28 @@ class FunctionHook:
         if not isinstance(answer, str) or not isName(answer):
             raise _HookFailed(f"it returned {type(answer).__name__}; return the name of the user, True or None")
         return AuthenticatedUser(answer, HookMethod.name)
+
+    async def _call(self, request: AuthRequest) -> Any:
+        """What the function answers."""
+        answer = self._function(request)
+        if isawaitable(answer):
+            answer = await (answer if isinstance(answer, Deferred) else _value(answer))
+        return answer
+
+    async def _callTraced(self, request: AuthRequest, caller: Span) -> Any:
+        """The same as a span of the caller's trace."""
+        name = getattr(self._function, "__qualname__", type(self._function).__name__)
+        span = caller.begin(f"hook {name}", {"code.function.name": name}, isOurs=True)
+        try:
+            answer = await self._call(request)
+        except CancelledError:
+            span.end("timeout")
+            raise
+        except Exception as error:
+            span.end(type(error).__name__)
+            raise
+        span.end()
+        return answer
 
 
 async def _value(answer: Awaitable[Any]) -> Any:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from wsd.auth.logins import PasswordDigest
 from wsd.head import Head
 from wsd.policies.address import Peer, TlsInfo
+
+if TYPE_CHECKING:
+    from wsd.traces.tracer import Span
 
 MAX_NAME = 256
 """The longest name of a user in characters."""
@@ -28,6 +31,8 @@ class AuthRequest:
     """Whether the route takes a token from the query."""
     digest: PasswordDigest | None = None
     """The digest of a password, if a message has brought it."""
+    span: Span | None = field(default=None, compare=False)
+    """The request in its trace; None without traces."""
 
 
 class TokenError(Exception):

@@ -11,7 +11,7 @@ from wsd.config.schema import Config, Route
 FIXED = ("frames", "workers")
 """The keys that are fixed from the daemon's start to its end: a reload that changes one is refused."""
 
-_TABLES = ("policies", "auth", "tls", "log", "access", "control", "uses")
+_TABLES = ("policies", "auth", "tls", "log", "access", "traces", "control", "uses")
 
 
 def fixedIn(before: Config, after: Config) -> list[str]:

@@ -22,6 +22,7 @@ from wsd.config.errors import ConfigError
 from wsd.config.routes import BUILT_IN, ROUTE_POLICIES
 from wsd.config.schema import AccessLog, Certificate, Config, Control, Log, Policies, Route, Tls, Uses
 from wsd.config.tables import Table
+from wsd.config.traces import Traces
 from wsd.config.values import nearest, reference, show
 
 PREFIX = "WSD_"
@@ -36,6 +37,7 @@ TABLES: Mapping[str, type] = {
     "tls": Tls,
     "log": Log,
     "access": AccessLog,
+    "traces": Traces,
     "control": Control,
     "uses": Uses,
 }

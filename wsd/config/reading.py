@@ -18,10 +18,11 @@ from wsd.config.routes import BUILT_IN, RouteReader
 from wsd.config.schema import AccessLog, Certificate, Config, Control, Log, Policies, Route, Tls, Uses
 from wsd.config.sources import ValueSource, sourcesOf
 from wsd.config.tables import Table
+from wsd.config.traces import Traces
 from wsd.config.uses import UsesOffer
 from wsd.config.values import show
 
-_TABLES = ("policies", "auth", "tls", "log", "access", "control", "uses", "route")
+_TABLES = ("policies", "auth", "tls", "log", "access", "traces", "control", "uses", "route")
 
 
 def defaultText() -> str:
@@ -81,6 +82,7 @@ def _read(table: Table, optionsOf: Callable[[str], type], folder: str, offer: Us
         tls=tls,
         log=_log(table.table("log")),
         access=_access(table.table("access")),
+        traces=Traces(**table.table("traces").readOnly(Traces)),
         control=Control(**table.table("control").readOnly(Control)),
         uses=uses,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from wsd.config import fields
 from wsd.config.auth import Auth
 from wsd.config.subjects import subject
+from wsd.config.traces import Traces
 from wsd.config.values import KIB, MIB, endpoint, hostName, network, origin, proxy, token
 
 
@@ -229,6 +230,7 @@ class Config:
     tls: Tls = Tls()
     log: Log = Log()
     access: AccessLog = AccessLog()
+    traces: Traces = field(default_factory=Traces)
     control: Control = Control()
     uses: Uses = Uses()
     routes: Mapping[str, Route] = field(default_factory=dict)

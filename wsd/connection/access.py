@@ -21,7 +21,7 @@ _CLOSED = (
     "closed: {cause}, {code}, by the {by}; {path} for {peer}; {duration:.3f} s; messages received"
     " {messages_received} ({bytes_received} bytes), sent {messages_sent} ({bytes_sent} bytes)"
 )
-_OPTIONAL = ("via", "proxy_id", "tls", "subprotocol", "extensions", "user")
+_OPTIONAL = ("via", "proxy_id", "tls", "subprotocol", "extensions", "user", "trace_id")
 """Fields that are in the line if they have a value."""
 
 
@@ -66,6 +66,7 @@ def logClosed(connection: Any, code: int, sentence: str) -> None:
         **clientFields(connection.peer, connection.tls, connection.user),
         "subprotocol": connection.subprotocol,
         "extensions": connection.extension or None,
+        "trace_id": connection.log.traceId,
         "duration": round(connection.factory.clock.seconds() - connection.openedAt, 3),
         "messages_received": frames.messagesIn,
         "bytes_received": frames.bytesIn,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.internet.defer import Deferred
@@ -32,9 +32,7 @@ from wsd.policies.rates import Rates
 from wsd.policies.timer import Timer
 from wsd.policies.turns import Turns
 from wsd.resources import Slots
-
-if TYPE_CHECKING:
-    from wsd.auth.authenticator import Authenticator
+from wsd.traces.tracing import Tracing
 
 
 @dataclass(frozen=True)
@@ -84,15 +82,17 @@ class Factory(WebSocketServerFactory):
     If so, everyone may open a WebSocket and request `resource`. It must be known after the constructor. In a route with
     several protocols it has no effect.
     """
-    authenticator: Authenticator | None = None
-    """What judges logins, if the protocol `authenticatesMessages`. It is set after the constructor has returned."""
     now = staticmethod(time.time)
     """The time of day in seconds since 1970, which tokens expire by."""
     statuses: ClassVar[Mapping[int, int]] = MappingProxyType({})
     """Maps statuses of refused opening handshakes to those that this protocol's clients expect instead."""
 
     authenticator: Authenticator | None = None
-    """What finds out who the clients of the route are; None if everyone may connect. The route sets it."""
+    """
+    What finds out who the clients of the route are; None if everyone may connect.
+
+    The route sets it after the constructor has returned. If the protocol `authenticatesMessages`, it judges those.
+    """
     unusable: str | None = None
     """Why the route accepts no clients. The daemon sets it while the route starts, and keeps it if the start fails."""
     hasFailed = False
@@ -110,6 +110,7 @@ class Factory(WebSocketServerFactory):
         budget: Budget | None = None,
         pool: BlockingPool | None = None,
         rates: Rates | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         super().__init__(reactor=clock)
         self.route = route
@@ -124,6 +125,7 @@ class Factory(WebSocketServerFactory):
         self.budget = budget or Budget(route.policies, clock)
         self.pool = pool or BlockingPool(clock, metrics)
         self.rates = rates or Rates(route.policies, timer)
+        self.tracing = tracing or Tracing()
         self.spoken = self._spoken(subprotocols)
         self.connections: set[Connection] = set()
         self.plane = plane or choosePlane("auto")

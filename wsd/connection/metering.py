@@ -84,5 +84,6 @@ class Metering(Backpressure):
             wait.cancel()
         meter, self.__meter = self.__meter, None
         if meter is not None:
+            meter.end()
             for name in _HOOKS:
                 object.__delattr__(self, name)

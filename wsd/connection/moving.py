@@ -15,7 +15,7 @@ from wsd.auth.outcome import AuthenticatedUser
 from wsd.connection.opening import Opening
 from wsd.connection.request import Request
 from wsd.head import Head, parseHead
-from wsd.logs import ConnectionLog
+from wsd.logs import logOf
 from wsd.policies.address import Peer, TlsInfo
 from wsd.policies.negotiation import Deflate, offeredExtensions, offeredSubprotocols
 
@@ -68,6 +68,7 @@ class Moving(Opening):
         agreed = None if deflater is None else deflater.agreed
         return {
             "id": self.id,
+            "trace": self.log.traceId,
             "head": _textOf(self.request.head),
             # An older version takes no more than these five.
             "peer": list(self.peer[:5]),
@@ -111,7 +112,8 @@ class Moving(Opening):
         identity = None if saved.get("identity") is None else AuthenticatedUser(*saved["identity"])
         self.request = Request(head, self.peer, self.tls, offered, extensions, key, saved["id"], identity)
         self.id = saved["id"]
-        self.log = ConnectionLog(self.id)
+        # An older version does not know traces.
+        self.log = logOf(self.id, saved.get("trace"))
         self.subprotocol, self.extension = saved["subprotocol"], saved["extension"]
         self.transport = transport
         self._wire = getattr(transport, "wire", self._wire)

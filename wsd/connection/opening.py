@@ -23,7 +23,7 @@ from wsd.connection.metering import Metering
 from wsd.connection.request import Accept, Request
 from wsd.frames.codes import UNAUTHORIZED, CloseCode
 from wsd.head import Refused
-from wsd.logs import ConnectionLog
+from wsd.logs import ConnectionLog, logOf
 from wsd.metrics import Cause
 from wsd.policies.coroutines import remainder
 from wsd.policies.negotiation import Deflate, acceptDeflate
@@ -55,6 +55,9 @@ class Opening(Metering):
         """
         self.id = request.id
         self.log = ConnectionLog(request.id)
+        if request.span is not None:
+            self.log = logOf(request.id, request.span.traceId)
+            request.span.identify(request.id)
         self.request = request
         self.peer = request.peer
         self.tls = request.tls
@@ -149,6 +152,8 @@ class Opening(Metering):
         self.transport.registerProducer(self, True)
         factory.counters.opened += 1
         factory.metrics.handshake("accepted")
+        if self.request.span is not None:
+            self.request.span.served(101)
         now = factory.timer.now
         self._takenAt = now
         policies = factory.policies
@@ -254,6 +259,8 @@ class Opening(Metering):
     def __giveAway(self) -> None:
         """Give the stream to the protocol of `takeRaw`. From now on this connection only passes on received data."""
         self.factory.metrics.handshake("raw")
+        if self.request.span is not None:
+            self.request.span.end()
         self.openedAt = self.factory.clock.seconds()
         self._raw = raw = self.request.raw
         assert raw is not None

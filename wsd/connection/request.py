@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from twisted.internet.interfaces import IProtocol
@@ -13,6 +14,9 @@ from wsd.auth.outcome import AuthenticatedUser
 from wsd.head import Head, Refused
 from wsd.policies.address import Peer, TlsInfo
 from wsd.policies.negotiation import Deflate, Offers
+
+if TYPE_CHECKING:
+    from wsd.traces.tracer import Span
 
 _MAX_QUERY_FIELDS = 100
 
@@ -51,6 +55,9 @@ class Request:
     `subprotocols` are those that the client offers, in its order. `extensions` are those that it offers, each with its
     parameters.
     """
+
+    span: Span | None = None
+    """The handshake in its trace; None without traces."""
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ and requests and limits them, and `journal` writes to systemd's journal in its o
 """
 
 from wsd.logs.access import ALIKE, MINUTE, AccessSettings
-from wsd.logs.connection import ConnectionLog
+from wsd.logs.connection import ConnectionLog, TracedLog, logOf
 from wsd.logs.journal import JOURNAL
 from wsd.logs.lines import describeError, escaped, forJournal, isJournal, jsonLine, textLine, textOf
 from wsd.logs.observers import DaemonObserver, EventWriter, Forward, LineObserver, Threshold, linesTo, observer
@@ -23,12 +23,14 @@ __all__ = [
     "Forward",
     "LineObserver",
     "Threshold",
+    "TracedLog",
     "describeError",
     "escaped",
     "forJournal",
     "isJournal",
     "jsonLine",
     "linesTo",
+    "logOf",
     "observer",
     "textLine",
     "textOf",

@@ -16,6 +16,9 @@ class ConnectionLog:
 
     __slots__ = ("id",)
 
+    traceId: str | None = None
+    """The id of the trace that the connection belongs to; None without one."""
+
     def __init__(self, connectionId: str) -> None:
         self.id = connectionId
 
@@ -53,3 +56,34 @@ class ConnectionLog:
     def failure(self, template: str, /, failure: Failure, **fields: Any) -> None:
         """Log an unexpected exception with its traceback."""
         _logger.failure(template, failure, id=self.id, **fields)
+
+
+class TracedLog(ConnectionLog):
+    """The log of a connection that belongs to a trace, whose id is in each line, too."""
+
+    __slots__ = ("traceId",)
+
+    def __init__(self, connectionId: str, traceId: str) -> None:
+        super().__init__(connectionId)
+        self.traceId = traceId
+
+    def publish(self, template: str, fields: dict[str, Any], **more: Any) -> None:
+        """Log a normal event, of which `fields` becomes a part without a copy."""
+        super().publish(template, fields, **more, trace_id=self.traceId)
+
+    def warn(self, template: str, /, **fields: Any) -> None:
+        """Log an event that an operator should look at."""
+        super().warn(template, **fields, trace_id=self.traceId)
+
+    def error(self, template: str, /, **fields: Any) -> None:
+        """Log an error of the daemon or its machine."""
+        super().error(template, **fields, trace_id=self.traceId)
+
+    def failure(self, template: str, /, failure: Failure, **fields: Any) -> None:
+        """Log an unexpected exception with its traceback."""
+        super().failure(template, failure, **fields, trace_id=self.traceId)
+
+
+def logOf(connectionId: str, traceId: str | None) -> ConnectionLog:
+    """Returns the log of a connection, which belongs to a trace if that has an id."""
+    return ConnectionLog(connectionId) if traceId is None else TracedLog(connectionId, traceId)

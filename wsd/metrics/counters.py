@@ -236,6 +236,22 @@ class ReloadCounters:
 
 
 @dataclass(slots=True)
+class SpanCounters:
+    """The spans of traces that have ended. A thread of its own counts those that are exported, or fail to be."""
+
+    exported: int = 0
+    failed: int = 0
+    """Spans that the collector did not take."""
+    dropped: int = 0
+    """Spans for which the queue had no room."""
+
+    @property
+    def lost(self) -> int:
+        """All spans that no collector got."""
+        return self.failed + self.dropped
+
+
+@dataclass(slots=True)
 class ShareCounters:
     """The counters of one share of the pool for blocking work."""
 

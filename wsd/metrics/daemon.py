@@ -14,6 +14,7 @@ from wsd.metrics.counters import (
     ReloadCounters,
     RouteCounters,
     ShareCounters,
+    SpanCounters,
     TlsHandshakes,
     Traffic,
     UserCounters,
@@ -42,6 +43,7 @@ class Metrics:
         self.users: dict[str, UserCounters] = {}
         """What was counted of the first users, and of all others together."""
         self.reloads = ReloadCounters()
+        self.spans = SpanCounters()
         self.acceptFailures: dict[str, int] = {}
         self._connections: Callable[[], int] = lambda: 0
         self._mostConnections: Callable[[], int] = lambda: 0

@@ -25,6 +25,7 @@ from wsd.metrics.counters import (
     ReloadCounters,
     RouteCounters,
     ShareCounters,
+    SpanCounters,
     TlsHandshakes,
     UserCounters,
     bucketsOf,
@@ -70,6 +71,7 @@ class Exposition(Collector):
         yield from self._openByUser(metrics._openByUser())
         yield from self._users(metrics.users)
         yield from reloadFamilies(metrics.reloads)
+        yield self._spans(metrics.spans)
         yield from self._memory(metrics._memory(), list(metrics._sendBuffers()))
         threads = ((path, read()) for path, read in metrics._threads.items())
         yield _gauge("wsd_handler_threads", "Threads that run handlers.", "route", threads)
@@ -197,6 +199,10 @@ class Exposition(Collector):
         for version, each in handshakes.durations.items():
             durations.add_metric([version], each.buckets(), each.sum)
         yield durations
+
+    def _spans(spans: SpanCounters) -> Metric:
+        counts = {"exported": spans.exported, "failed": spans.failed, "dropped": spans.dropped}
+        return _counter("wsd_spans", "Spans of traces that ended, by result.", "result", counts.items())
 
     @staticmethod
     def _users(users: Mapping[str, UserCounters]) -> Iterator[Metric]:

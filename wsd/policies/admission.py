@@ -36,6 +36,11 @@ def accountOfUser(user: str) -> str:
     return _USER + user
 
 
+def isUser(account: str) -> bool:
+    """Whether an account is that of a user, and not of an address."""
+    return account.startswith(_USER)
+
+
 class Admission:
     """
     Counts connections and handshakes.

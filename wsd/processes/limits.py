@@ -162,13 +162,21 @@ class SharedCounts:
 
     def reported(self, child: Child, report: Mapping[str, Any]) -> None:
         """Take in a report of a worker."""
-        self._tellOthers(child, report["held"], self._counts.reported(child.number, report))
+        spent = self._counts.reported(child.number, report)
+        self._tellOthers(child, report["held"], spent, report["rates"])
 
     def gone(self, child: Child) -> None:
         """Forget what a worker had, since it has ended."""
         self._tellOthers(child, self._counts.gone(child.number))
 
-    def _tellOthers(self, child: Child, accounts: Iterable[str], spent: Mapping[str, int] | None = None) -> None:
+    def _tellOthers(
+        self,
+        child: Child,
+        accounts: Iterable[str],
+        spent: Mapping[str, int] | None = None,
+        rates: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Tell the others what they share with a worker: what it holds, and what it has let through lately."""
         for other in self._children:
             if other is not child:
-                other.send("others", self._counts.others(other.number, accounts, spent))
+                other.send("others", {**self._counts.others(other.number, accounts, spent), "rates": rates or {}})

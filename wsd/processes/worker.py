@@ -26,6 +26,7 @@ from wsd.processes.channel import ChannelMessage, ProcessChannel
 from wsd.processes.handover import CONNECTION, Passing, Receiving, withHanded
 from wsd.processes.limits import REPORT, SharedAdmission
 from wsd.processes.merging import snapshotOf
+from wsd.processes.rates import SharedRates
 from wsd.processes.sockets import receiveListeners
 from wsd.processes.takingover import TakingOver
 from wsd.processes.together import Together
@@ -79,9 +80,12 @@ class Worker:
         self._workers = workers
         self._isOwner = number == OWNER
         self._isStopping = False
+        self._isReportDue = False
         self._peers: list[ProcessChannel] = []
         self._upgrade: WorkerUpgrade | None = None
-        membership = Membership(listeners, self._makeAdmission, self._serves, withHanded, self._served)
+        membership = Membership(
+            number, listeners, self._makeAdmission, self._makeRates, self._serves, withHanded, self._served
+        )
         locks = Locks()
         locks.adopt({} if predecessor is None else predecessor.locked)
         locks.take(lockFiles(config, os.environ, self._serves))
@@ -106,6 +110,10 @@ class Worker:
     def _makeAdmission(self, policies: Policies, timer: Timer) -> SharedAdmission:
         self._admission = SharedAdmission(policies, timer, self._workers, self._reportSoon)
         return self._admission
+
+    def _makeRates(self, policies: Policies, timer: Timer) -> SharedRates:
+        self._rates = SharedRates(policies, timer, self._reportSoon)
+        return self._rates
 
     def _served(self) -> None:
         self.channel.send("serving", {})
@@ -158,6 +166,7 @@ class Worker:
 
     def _onOthers(self, message: ChannelMessage) -> None:
         self._admission.learn(message.fields)
+        self._rates.learn(message.fields.get("rates", {}))
 
     def _onAsk(self, message: ChannelMessage) -> None:
         self._tellAll(isAnswer=True)
@@ -256,10 +265,13 @@ class Worker:
     # -- reports --------------------------------------------------------------------------------------------------
 
     def _reportSoon(self) -> None:
-        self._reactor.callLater(REPORT, self._report)
+        if not self._isReportDue:
+            self._isReportDue = True
+            self._reactor.callLater(REPORT, self._report)
 
     def _report(self) -> None:
-        self.channel.send("report", self._admission.report())
+        self._isReportDue = False
+        self.channel.send("report", {**self._admission.report(), "rates": self._rates.report()})
 
     def _giveSign(self) -> None:
         """Give the parent a sign of life, with the figures of now once this worker serves."""

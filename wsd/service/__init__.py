@@ -32,6 +32,7 @@ from wsd.service.daemon import Daemon, planeOf
 from wsd.service.listening import loadTls
 from wsd.service.routes import FactoryBuilder, RouteTable, lockFiles, placementOf
 from wsd.service.steering import Steering
+from wsd.traces.tracing import settingsOf
 
 __all__ = ["CannotListen", "Daemon", "check", "lockFiles", "makeService", "placementOf", "validate"]
 
@@ -73,6 +74,7 @@ def validate(config: Config, reactor: Any, environ: MutableMapping[str, str]) ->
     """
     plane, metrics = planeOf(config), Metrics()
     loadTls(config, environ)
+    settingsOf(config.traces)
     pool = BlockingPool(reactor, metrics)
     authenticators = Authenticators(reactor, pool, metrics)
     budget = Budget(config.policies, reactor)

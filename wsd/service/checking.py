@@ -19,6 +19,7 @@ from wsd.policies.rates import Rates
 from wsd.policies.timer import Timer
 from wsd.service.daemon import planeOf
 from wsd.service.routes import FactoryBuilder
+from wsd.traces.tracing import settingsOf
 
 
 class Findings:
@@ -67,6 +68,8 @@ def check(config: Config, reactor: Any, environ: Mapping[str, str]) -> Findings:
         with findings.within():
             for warning in checkTls(config.tls, environ):
                 findings.warn(warning)
+    with findings.within():
+        settingsOf(config.traces)
     for table, file in (("log", config.log.file), ("access", config.access.file)):
         with findings.within(table):
             _checkLog(table, file, findings)

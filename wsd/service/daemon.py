@@ -55,6 +55,7 @@ from wsd.service.routes import FactoryBuilder, RouteTable, lockFiles
 from wsd.service.status import statusOf
 from wsd.service.upgrading import UpgradeRefused, refuseUpgrade
 from wsd.service.watchdog import HoldReporter, Watchdog
+from wsd.traces.tracing import Tracing
 from wsd.web.attempts import Why
 from wsd.web.console import addConsole
 from wsd.web.directory import Directory
@@ -91,8 +92,10 @@ class DaemonState(Enum):
 class Membership:
     """What makes a daemon one of several workers: what it gets instead of making it, and who hears that it serves."""
 
+    number: int
     listeners: Sequence[Listener]
     makeAdmission: Callable[[Policies, Timer], Admission]
+    makeRates: Callable[[Policies, Timer], Rates]
     serves: Callable[[Route], bool]
     wrapTlsOf: Callable[[TlsOf], TlsOf]
     served: Callable[[], object]
@@ -159,10 +162,13 @@ class Daemon(Service):
         self._plane = planeOf(config)
         self._timer = Timer(reactor)
         self.metrics = Metrics(self._plane.traffic)
+        self.tracing = Tracing(reactor, self.metrics.spans, None if membership is None else membership.number)
+        self._beginTracing = self.tracing.begin(config.traces)
         # Workers divide the memory among them.
         self._budget = Budget(config.policies, reactor, 1 if membership is None else config.workers)
         self._pool = BlockingPool(reactor, self.metrics)
-        self._rates = Rates(config.policies, self._timer)
+        makeRates = Rates if membership is None else membership.makeRates
+        self._rates = makeRates(config.policies, self._timer)
         makeAdmission = Admission if membership is None else membership.makeAdmission
         self._admission = makeAdmission(config.policies, self._timer)
         self._watchdog = Watchdog(reactor, HoldReporter(reactor.seconds, self.metrics.holds).held)
@@ -187,13 +193,26 @@ class Daemon(Service):
         """What takes part in a reload."""
         if membership is None:
             self.reloading.ended = self.metrics.reloads.count
-        self.reloading.add(self.listening.prepareReload, self._prepareRoutes, self._preparePolicies)
+        self.reloading.add(
+            self.listening.prepareReload,
+            self._prepareRoutes,
+            lambda changed: self.tracing.prepare(changed.traces),
+            self._preparePolicies,
+        )
         self._describeMetrics()
 
     def _buildRoutes(self) -> RouteTable:
         authenticators = Authenticators(self.reactor, self._pool, self.metrics)
         builder = FactoryBuilder(
-            self.reactor, self._timer, self.metrics, self._plane, self._budget, self._pool, self._rates, authenticators
+            self.reactor,
+            self._timer,
+            self.metrics,
+            self._plane,
+            self._budget,
+            self._pool,
+            self._rates,
+            authenticators,
+            self.tracing,
         )
         if self._membership is not None:
             builder = replace(builder, serves=self._membership.serves)
@@ -216,6 +235,7 @@ class Daemon(Service):
             self._admission,
             self.metrics,
             tlsOf,
+            self.tracing,
         )
 
     def _addPages(self) -> None:
@@ -282,6 +302,8 @@ class Daemon(Service):
         if self.locks is not None:
             self.locks.sign()
         self._timer.start()
+        # Not earlier: twistd forks before this, and threads do not survive that.
+        self._beginTracing()
         tuneMalloc()
         HeapTrimmer(self._timer, lambda: self.metrics.transferred + self._budget.total).start()
         notices = self.locks.notices if self.locks is not None else ()
@@ -565,4 +587,4 @@ class Daemon(Service):
         self._pool.close()
         if self.locks is not None:
             self.locks.close()
-        return result
+        return self.tracing.stop().addCallback(lambda _: result)

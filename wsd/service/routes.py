@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from wsd.policies.budget import Budget
 from wsd.policies.pool import BlockingPool
 from wsd.policies.rates import Rates
 from wsd.policies.timer import Timer
+from wsd.traces.tracing import Tracing
 from wsd.web.site import SiteRoute
 from wsd.web.starting import start
 
@@ -42,14 +43,16 @@ class FactoryBuilder:
     pool: BlockingPool
     rates: Rates
     authenticators: Authenticators
+    tracing: Tracing = field(default_factory=Tracing)
     serves: Callable[[Route], bool] = lambda route: True
     """Whether this process serves a route. The others are served by another worker, and have no factories here."""
 
     def factory(self, route: Route, name: str, subprotocols: tuple[str, ...] | None = None) -> Factory:
         """The factory of one protocol of a route. Any exception of the protocol becomes a ConfigError."""
-        shared = (self.reactor, self.timer, self.metrics, subprotocols, self.plane, self.budget, self.pool, self.rates)
+        shared = (self.budget, self.pool, self.rates, self.tracing)
+        arguments = (self.reactor, self.timer, self.metrics, subprotocols, self.plane, *shared)
         try:
-            return protocols.load(name)(route, route.options[name], *shared)
+            return protocols.load(name)(route, route.options[name], *arguments)
         except ConfigError as error:
             raise error.within(route.table) from error
         except (Exception, SystemExit) as error:

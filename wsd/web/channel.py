@@ -316,12 +316,15 @@ class Channel(http.HTTPChannel):
         """Called when the peer has closed its half: answer what it has sent."""
         self._settle()
 
-    def refused(self) -> str | None:
-        """Called when the current request is refused instead of being answered. Returns its id, if there is one."""
+    def refused(self, refused: Refused) -> ConnectionLog | None:
+        """Called when the current request is refused instead of being answered. Returns its log, if there is one."""
         if not self.requests:
             return None
-        self.requests[-1].isRefused = True
-        return str(self.requests[-1].id)
+        request: HttpRequest = self.requests[-1]
+        request.isRefused = True
+        if request.span is not None:
+            request.span.served(refused.status)
+        return request.log
 
     # -- ending ---------------------------------------------------------------------------------------------------
 

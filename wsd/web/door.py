@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import CancelledError, Deferred
@@ -23,7 +23,7 @@ from wsd.auth.outcome import AuthenticatedUser
 from wsd.connection import Connection, Factory, newId
 from wsd.connection.request import Request
 from wsd.head import END, Head, Refused, afterBlankLines, endOfHead, parseHead
-from wsd.logs import ConnectionLog
+from wsd.logs import ConnectionLog, logOf
 from wsd.policies.address import Peer, TlsInfo, isLoopback
 from wsd.policies.coroutines import begin
 from wsd.policies.negotiation import offeredExtensions, offeredSubprotocols
@@ -34,6 +34,9 @@ from wsd.web.attempts import Attempt, attemptOf, unmark
 from wsd.web.channel import Admitted, Channel
 from wsd.web.ending import Due, Ending, hostOf
 from wsd.web.site import PassesOn, Site, SiteRoute
+
+if TYPE_CHECKING:
+    from wsd.traces.tracer import Span
 
 _TLS = b"\x16\x03"
 """The first bytes of a TLS handshake (RFC 8446 5.1)."""
@@ -58,6 +61,8 @@ class Door(Protocol):
     """What fires when it is known who the client is; None if nobody waits for that."""
     _counted = False
     _attempt: Attempt | None = None
+    _span: Span | None = None
+    """The opening handshake in its trace; None without traces."""
     _openedAt = 0.0
 
     def __init__(self, site: Site) -> None:
@@ -147,6 +152,8 @@ class Door(Protocol):
             return None
         if head.isUpgrade:
             self._attempt = attemptOf(head, tokens, peer)
+            if self._site.tracing.tracer is not None:
+                self._span = self._site.trace(head, peer)
             try:
                 self._upgrade(head, peer, tls, rest)
             except Refused as refused:
@@ -203,10 +210,12 @@ class Door(Protocol):
         if authenticator is not None and authenticator.takesTokens:
             offered = withoutTokens(offered)
         request = Request(head, peer, tls, offered, extensions, key)
+        if self._span is not None:
+            request.span = self._span
         if authenticator is None:
             self._open(request, route.select(offered), rest)
             return
-        found = begin(authenticator.authenticate(route.authRequest(head, peer, tls)))
+        found = begin(authenticator.authenticate(route.authRequest(head, peer, tls, self._span)))
         if isinstance(found, Deferred):
             self._awaitUser(request, route, found, rest())
         else:
@@ -237,6 +246,8 @@ class Door(Protocol):
         found.addBoth(decide).addErrback(self._decisionFailed)
 
     def _decisionFailed(self, failure: Failure) -> None:
+        if self._span is not None:
+            self._span.end(type(failure.value).__name__)
         ConnectionLog(newId()).failure("authentication failed", failure, event="connection.error")
         self.transport.abortConnection()
 
@@ -270,14 +281,23 @@ class Door(Protocol):
     def _refusedBy(self, request: Request, refused: Refused) -> None:
         """Called when the route's protocol refuses to open."""
         self._noteRefusal(refused)
-        self._ending.refuse(refused, request.head, request.id, request.peer)
+        log = ConnectionLog(request.id)
+        if request.span is not None:
+            log = logOf(request.id, request.span.traceId)
+            request.span.served(refused.status)
+        self._ending.refuse(refused, request.head, log, request.peer)
 
     # -- ending ---------------------------------------------------------------------------------------------------
 
     def _refuse(self, refused: Refused, head: Head | None = None, peer: Peer | None = None) -> None:
         """Answer with a status and a page or one sentence, and end the connection."""
         self._noteRefusal(refused)
-        self._ending.refuse(refused, head, peer=peer)
+        log = None
+        if self._span is not None:
+            log = logOf(newId(), self._span.traceId)
+            self._span.identify(log.id)
+            self._span.served(refused.status)
+        self._ending.refuse(refused, head, log, peer)
         self._buffer = b""
 
     def _noteRefusal(self, refused: Refused) -> None:
@@ -310,6 +330,8 @@ class Door(Protocol):
         self.forget()
         if deciding is not None:
             deciding.cancel()
+        if self._span is not None:
+            self._span.end("client_left")
         if connection is not None:
             connection.connectionLost(reason)
             self._noteEnd(connection)

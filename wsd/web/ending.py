@@ -53,8 +53,8 @@ class Requests(Protocol):
     def peerEnded(self) -> None:
         """Called when the peer has closed its half of the connection."""
 
-    def refused(self) -> str | None:
-        """Called when the current request is refused instead of being answered. Returns its id, if there is one."""
+    def refused(self, refused: Refused) -> ConnectionLog | None:
+        """Called when the current request is refused instead of being answered. Returns its log, if there is one."""
 
 
 def hostOf(address: Any) -> str:
@@ -135,18 +135,19 @@ class Ending:
     # -- ending ---------------------------------------------------------------------------------------------------
 
     def refuse(
-        self, refused: Refused, head: Head | None = None, name: str | None = None, peer: Peer | None = None
+        self, refused: Refused, head: Head | None = None, log: ConnectionLog | None = None, peer: Peer | None = None
     ) -> None:
         """
         Send a status with a page or one sentence, and end the connection. For heads that twisted.web does not get.
 
-        `name` is the request's id, in the log and in the answer.
+        `log` is that of the request, whose id is in the answer.
         """
         if self.isLingering:
             return
         who = peer or hostOf(self._transport.getPeer())
-        name = name or (None if self.requests is None else self.requests.refused())
-        log = ConnectionLog(name or newId())
+        if log is None and self.requests is not None:
+            log = self.requests.refused(refused)
+        log = log or ConnectionLog(newId())
         self._site.refused(log, head, who, refused, self._site.tlsOfClient(self._transport))
         answer = answerTo(refused, head, peer, self._site.hasConsole, log.id)
         self._transport.write(_answer(refused, answer, isHead=head is not None and head.method == "HEAD"))

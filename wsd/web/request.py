@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote_to_bytes
 
 from twisted.internet.defer import CancelledError, Deferred, fail
@@ -19,11 +19,14 @@ from wsd.connection.access import clientFields, requestLine
 from wsd.connection.deprecated import renamed
 from wsd.connection.request import newId
 from wsd.head import Head, Refused
-from wsd.logs import ConnectionLog
+from wsd.logs import ConnectionLog, logOf
 from wsd.policies.address import Peer, TlsInfo
 from wsd.policies.coroutines import begin
 from wsd.web.errorpage import answerTo
 from wsd.web.site import Site
+
+if TYPE_CHECKING:
+    from wsd.traces.tracer import Span
 
 __getattr__ = renamed(
     __name__,
@@ -83,7 +86,11 @@ class HttpRequest(server.Request):
     identity: AuthenticatedUser | None = None
     """Who the client is, as the authentication of the route has found out; None without one."""
 
+    span: Span | None = None
+    """The request in its trace; None without traces."""
+
     site: Any
+    log: ConnectionLog
     _resource: Any = None
     _begunAt = 0.0
     _refused: Refused | None = None
@@ -99,6 +106,8 @@ class HttpRequest(server.Request):
         self.log = ConnectionLog(self.id)
         self.head, self.peer, self.tls, self.site = head, peer, tls, site
         self._begunAt = site.clock.seconds()
+        if site.tracing.tracer is not None:
+            self._trace(site)
         self.method, self.uri = head.method.encode("latin-1"), head.target.encode("latin-1")
         self.clientproto = b"HTTP/%d.%d" % head.version
         self.path = head.path.encode("latin-1")
@@ -114,12 +123,19 @@ class HttpRequest(server.Request):
             self._fail()
         return None
 
+    def _trace(self, site: Site) -> None:
+        """Begin the span of this request."""
+        self.span = site.trace(self.head, self.peer)
+        if self.span is not None:
+            self.span.identify(self.id)
+            self.log = logOf(self.id, self.span.traceId)
+
     async def _authenticate(self) -> None:
         """Find out who the client is, if the route needs that. Raises `Refused`."""
         guard = self.site.guardOf(self.head)
         if guard is None:
             return
-        asked = guard.authRequest(self.head, self.peer, self.tls)
+        asked = guard.authRequest(self.head, self.peer, self.tls, self.span)
         try:
             self.identity = await guard.authenticator.authenticate(asked)
         except Refused as refused:
@@ -210,12 +226,16 @@ class HttpRequest(server.Request):
     def answered(self) -> None:
         """Called when the answer is complete: write the access line, unless that of the refusal was written."""
         self.site.metrics.http.count(self.code, self.site.clock.seconds() - self._begunAt)
+        if self.span is not None:
+            self.span.served(self.code)
         if not self.isRefused:
             template, fields = self._line("answered {method} {path} for {peer} with {status}")
             self.log.info(template, event="request.answered", **fields)
 
     def _left(self) -> None:
         """The same if the client has left before the answer was complete."""
+        if self.span is not None:
+            self.span.end("client_left")
         if not self.isRefused:
             template, fields = self._line(
                 "the client left before the answer to {method} {path} for {peer} was complete"
@@ -225,6 +245,8 @@ class HttpRequest(server.Request):
     def _line(self, beginning: str) -> tuple[str, dict[str, Any]]:
         duration = self.site.clock.seconds() - self._begunAt
         client = clientFields(self.peer, self.tls, self.user)
+        if self.log.traceId is not None:
+            client["trace_id"] = self.log.traceId
         return requestLine(beginning, self.head, client, self.code, duration, self.received, self.sentLength)
 
     def hold(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import IResource, Resource, getChildForRequest
@@ -22,7 +22,13 @@ from wsd.policies.negotiation import choose
 from wsd.policies.origin import checkOrigin
 from wsd.policies.subject import checkClient
 from wsd.policies.timer import Timer
+from wsd.traces.tracing import Tracing
 from wsd.web.attempts import Attempts
+
+if TYPE_CHECKING:
+    from wsd.traces.tracer import Span
+
+_REFUSED = "refused {line} from {peer} with {status}: {sentence}"
 
 
 class WebSocketOnly(Resource):
@@ -63,7 +69,7 @@ class SiteRoute:
         self.authenticator = authenticator
         """Finds out who a client is; None if everyone may connect."""
         if self._single is not None and self._single.authenticatesMessages:
-            self._single.authenticator, self.authenticator = authenticator, None
+            self.authenticator = None
         self._resources = {id(factory): factory.resource() for factory in self.distinct()}
 
     def distinct(self) -> list[Factory]:
@@ -110,9 +116,9 @@ class SiteRoute:
         status = statuses.get(refused.status)
         return refused if status is None else Refused(status, refused.sentence, refused.headers)
 
-    def authRequest(self, head: Head, peer: Peer, tls: TlsInfo | None) -> AuthRequest:
+    def authRequest(self, head: Head, peer: Peer, tls: TlsInfo | None, span: Span | None = None) -> AuthRequest:
         """What the authenticator is asked."""
-        return AuthRequest(head, peer, tls, any(factory.takesTokenInQuery for factory in self.distinct()))
+        return AuthRequest(head, peer, tls, any(factory.takesTokenInQuery for factory in self.distinct()), span)
 
     def readable(self, refused: Refused, head: Head, hosts: tuple[str, ...]) -> Refused:
         """The refusal, with the fields by which a page of an allowed origin may read it (CORS), if the route has it."""
@@ -203,6 +209,7 @@ class Site:
         admission: Admission,
         metrics: Metrics,
         tlsOf: Callable[[Any], TlsInfo | None],
+        tracing: Tracing | None = None,
     ) -> None:
         self.configure(policies, hosts, trust)
         self.clock = clock
@@ -210,6 +217,7 @@ class Site:
         self.admission = admission
         self.metrics = metrics
         self.tlsOf = tlsOf
+        self.tracing = tracing or Tracing()
         self.doors: set[SiteConnection] = set()
         """The open connections."""
         self.pages: dict[str, IResource] = {}
@@ -246,6 +254,22 @@ class Site:
             return exact
         prefixed = next((route for prefix, route in self._prefixes if path.startswith(prefix)), None)
         return prefixed or self._exact.get(path.removesuffix("/"))
+
+    def trace(self, head: Head, peer: Peer) -> Span | None:
+        """Begin the span of a request; None while traces are off, and for probes, of which there would be too many."""
+        tracer, path = self.tracing.tracer, decodedPath(head.path)
+        if tracer is None or (path in PROBES and not head.isUpgrade):
+            return None
+        return tracer.serve(head, peer, self._patternOf(path, head.isUpgrade))
+
+    def _patternOf(self, path: str, isUpgrade: bool) -> str | None:
+        """The path as the configuration has it, or that of a page of the daemon; None if nothing is there."""
+        if not isUpgrade and path in self.pages:
+            return path
+        route = self.routeFor(path)
+        if route is not None:
+            return f"{route.route.path.rstrip('/')}/*" if route.route.prefix else route.route.path
+        return next((f"{folder}*" for folder in self.folders if path.startswith(folder)), None)
 
     def checkServing(self) -> None:
         """Raises `Refused` (503) while the daemon stops."""
@@ -368,7 +392,7 @@ class Site:
         if head is not None and head.isUpgrade:
             self.metrics.handshake(str(refused.status))
         log.info(
-            "refused {line} from {peer} with {status}: {sentence}",
+            _REFUSED if log.traceId is None else _REFUSED + "; trace_id {trace_id}",
             event="request.refused",
             line=_withoutQuery(head)[:200] if head is not None else "a request",
             status=refused.status,

@@ -18,22 +18,26 @@ _TRAFFIC = (
     r"messages received (?P<messages_received>\d+) \((?P<bytes_received>\d+) bytes\), "
     r"sent (?P<messages_sent>\d+) \((?P<bytes_sent>\d+) bytes\)"
 )
+_TRACE = r"(?:; trace_id (?P<trace_id>[0-9a-f]{32}))?"
+_NAMED = rf"(?:; (?!trace_id |sent code |told: |reason: )[^;]*)*{_TRACE}"
+"""Fields at the end of a line, each with its name."""
+
 _SENTENCES: Mapping[str, re.Pattern[str]] = {
     name: re.compile(pattern)
     for name, pattern in {
         "connection.opened": r"opened (?P<path>\S+) for (?P<peer>\S+)",
         "connection.closed": r"closed: (?P<cause>\w+), (?P<code>\d+), by the (?P<by>\w+); (?P<path>\S+) for "
-        rf"(?P<peer>\S+); (?P<duration>[\d.]+) s; {_TRAFFIC}"
-        r"(?:.*?; sent code (?P<sent>\d+)(?=;|$))?(?:.*?; told: (?P<told>.*?)(?=; reason: |$))?"
-        r"(?:.*?; reason: (?P<sentence>.*))?",
+        rf"(?P<peer>\S+); (?P<duration>[\d.]+) s; {_TRAFFIC}{_NAMED}(?:; sent code (?P<sent>\d+))?"
+        r"(?:; told: (?P<told>.*?)(?=; reason: |$))?(?:; reason: (?P<sentence>.*))?",
         "connection.failed": r"fails with (?P<code>\d+): (?P<reason>.*)",
         "connection.left": r"the client disconnected before the answer",
         "connection.raw": r"the bare connection of (?P<path>\S+) for (?P<peer>\S+) ended; (?P<duration>[\d.]+) s",
         "request.answered": r"answered (?P<method>\S+) (?P<path>\S+) for (?P<peer>\S+) with (?P<status>\d+); "
-        r"(?P<duration>[\d.]+) s, received (?P<bytes_received>\d+) bytes, sent (?P<bytes_sent>\d+)",
+        rf"(?P<duration>[\d.]+) s, received (?P<bytes_received>\d+) bytes, sent (?P<bytes_sent>\d+) bytes{_NAMED}",
         "request.left": r"the client left before the answer to (?P<method>\S+) (?P<path>\S+) for (?P<peer>\S+) was "
-        r"complete; (?P<duration>[\d.]+) s",
-        "request.refused": r"refused (?P<line>.*?) from (?P<peer>\S+) with (?P<status>\d+): (?P<sentence>.*)",
+        rf"complete; (?P<duration>[\d.]+) s, received \d+ bytes, sent \d+ bytes{_NAMED}",
+        "request.refused": r"refused (?P<line>.*?) from (?P<peer>\S+) with (?P<status>\d+): "
+        rf"(?P<sentence>.*?){_TRACE}(?:; and [\d,]+ like it)?$",
         "tls.refused": r"TLS handshake with (?P<peer>\S+) failed: (?P<reason>.*)",
         "listener.short": r"(?P<count>\d+) connections could not be accepted: (?P<reason>.*)",
     }.items()

@@ -15,7 +15,7 @@ _SOUND = 400
 def tell(records: Sequence[Record]) -> list[str]:
     """Returns what happened, a paragraph for each record, and what to do as the last one."""
     paragraphs = [f"{record.at:%Y-%m-%d %H:%M:%S} UTC: {_sentence(record)}" for record in records]
-    return [*paragraphs, *_traffic(records), "", f"What to do: {_remedy(records)}"]
+    return [*paragraphs, *_traffic(records), *_trace(records), "", f"What to do: {_remedy(records)}"]
 
 
 def _sentence(record: Record) -> str:
@@ -96,6 +96,12 @@ def _traffic(records: Sequence[Record]) -> list[str]:
         f"The server received {_count(fields['messages_received'])} ({fields['bytes_received']:,} bytes) and sent "
         f"{_count(fields['messages_sent'])} ({fields['bytes_sent']:,} bytes)."
     ]
+
+
+def _trace(records: Sequence[Record]) -> list[str]:
+    """The trace that it belongs to, if there is one."""
+    trace = next((record.fields["trace_id"] for record in records if record.fields.get("trace_id")), None)
+    return [] if trace is None else [f"Its trace is {trace}."]
 
 
 def _count(messages: int) -> str:

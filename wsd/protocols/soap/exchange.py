@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -22,6 +22,9 @@ from wsd.protocols.soap.envelope import Addressing, Envelope, writeFault
 from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.names import Version
 from wsd.protocols.soap.reader import Document
+
+if TYPE_CHECKING:
+    from wsd.traces.tracer import Span
 
 
 class Requester(Protocol):
@@ -65,6 +68,9 @@ class Requester(Protocol):
 
     def authenticated(self, user: AuthenticatedUser) -> None:
         """Called with the sender of a message, who has logged in by the message itself."""
+
+    def traced(self, url: str) -> Span | None:
+        """Returns the span of a POST to a URL that its request causes, None without traces."""
 
 
 @dataclass(slots=True)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lxml import etree
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectError, ConnectionLost
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -30,6 +30,9 @@ from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.names import SOAP11, WSA, Version
 from wsd.protocols.soap.options import SoapOptions
 from wsd.protocols.soap.reader import Document, EnvelopeReader
+
+if TYPE_CHECKING:
+    from wsd.traces.tracer import Span
 
 _ACTION = re.compile(r"[!#-\[\]-~]*")
 _WSA = f"{{{WSA}}}"
@@ -119,7 +122,9 @@ class SoapGateway:
         return headers
 
     async def _relay(self, body: bytes, headers: Headers, envelope: Envelope, requester: Requester) -> Answer:
-        response = Deferred.fromCoroutine(self._post(body, headers))
+        span = requester.traced(self._url.decode("ascii"))
+        posted = self._post(body, headers) if span is None else self._postTraced(body, headers, span, requester)
+        response = Deferred.fromCoroutine(posted)
         response.addTimeout(self._options.upstream_timeout, self._clock, _late)
         try:
             answer = self._read(await response, envelope)
@@ -162,6 +167,21 @@ class SoapGateway:
         receiver = _BodyReceiver(self._options.max_answer)
         response.deliverBody(receiver)
         return UpstreamResponse(response.code, contentType, await receiver.whole)
+
+    async def _postTraced(self, body: bytes, headers: Headers, span: Span, requester: Requester) -> UpstreamResponse:
+        """The same as a span, whose trace is passed on."""
+        for name, value in span.passOn():
+            headers.setRawHeaders(name, [value])
+        try:
+            response = await self._post(body, headers)
+        except CancelledError:
+            span.end("timeout" if requester.isOpen else "client_left")
+            raise
+        except Exception as error:
+            span.end(type(error).__name__)
+            raise
+        span.answered(response.status)
+        return response
 
     def _read(self, response: UpstreamResponse, envelope: Envelope) -> Answer:
         """Returns the answer for the client. Raises `Fault` (Receiver) if the client could not read the response."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qsl
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -34,6 +34,9 @@ from wsd.protocols.soap.wsdl.contract import Contract
 from wsd.protocols.soap.wsdl.policy import Credentials
 from wsd.protocols.soap.wsdl.writer import httpWsdl, webSocketWsdl
 from wsd.resources import IBody, IStreamed, answerBy, compressedFor, decodedBody, finish
+
+if TYPE_CHECKING:
+    from wsd.traces.tracer import Span
 
 _KEPT = 8
 """The contracts that are kept as a WSDL."""
@@ -82,6 +85,7 @@ class HttpRequester:
         self.head: Head = request.head
         self.tls: TlsInfo | None = request.tls
         self._request = request
+        self._span: Span | None = request.span
         self._closeCalls: list[Callable[[], None]] = []
 
     def header(self, name: str) -> str | None:
@@ -100,6 +104,10 @@ class HttpRequester:
     def authenticated(self, user: AuthenticatedUser) -> None:
         """Called with the sender of the message, whom the access line of the request shows."""
         self.user = self._request.user = user.name
+
+    def traced(self, url: str) -> Span | None:
+        """Returns the span of a POST in the trace of the request."""
+        return None if self._span is None else self._span.request("POST", url)
 
     def end(self) -> None:
         """Called when the request has been answered, or when the client is gone. Only the first call counts."""

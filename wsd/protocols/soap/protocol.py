@@ -7,7 +7,7 @@ from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.web.resource import IResource
@@ -33,6 +33,9 @@ from wsd.protocols.soap.pages import Pages
 from wsd.protocols.soap.security.guard import MessageGuard
 from wsd.protocols.soap.service import Service
 from wsd.protocols.soap.wsdl.reader import readContract
+
+if TYPE_CHECKING:
+    from wsd.traces.tracer import Span
 
 _FRAGMENT = 65536
 """Size of a frame of a large answer in bytes, so that the peer can read it while it is sent."""
@@ -205,6 +208,11 @@ class SoapConnection(Connection):
             self._closeCalls.pop(key, None)
 
         return forget
+
+    def traced(self, url: str) -> Span | None:
+        """Returns the span of a POST in a trace of its own, which is linked with the handshake."""
+        tracer = self.factory.tracing.tracer
+        return None if tracer is None else tracer.request("POST", url, self.request.span)
 
 
 class SoapFactory(Factory):

@@ -16,6 +16,7 @@ from wsd.protocols.topics.memory import MemoryBackend
 from wsd.protocols.topics.options import FILE, MEMORY, TopicsOptions
 from wsd.protocols.topics.redis.address import readAddress
 from wsd.protocols.topics.topic import Retention
+from wsd.traces.tracing import Tracing
 
 _ONCE = 100_000
 """Idempotency keys that are remembered at a time, for each route, or for each topic in Redis."""
@@ -27,7 +28,15 @@ def limitsOf(options: TopicsOptions) -> tuple[Retention, Bounds]:
     return keep, Bounds(options.max_topics, options.max_kept, options.once_age, _ONCE, options.max_members)
 
 
-def backendOf(options: TopicsOptions, route: str, clock: Any, now: Any, pool: BlockingPool, budget: Budget) -> Backend:
+def backendOf(
+    options: TopicsOptions,
+    route: str,
+    clock: Any,
+    now: Any,
+    pool: BlockingPool,
+    budget: Budget,
+    tracing: Tracing | None = None,
+) -> Backend:
     """The backend for these keys. Topics count in `budget`. Raises ConfigError if a library is missing."""
     keep, bounds = limitsOf(options)
     if options.backend == MEMORY:
@@ -43,4 +52,4 @@ def backendOf(options: TopicsOptions, route: str, clock: Any, now: Any, pool: Bl
         raise ConfigError(
             f'the backend redis:// needs {error.name}; install it with: pip install "txwsd[redis]"'
         ) from None
-    return RedisBackend(keep, bounds, readAddress(options.backend), options.redis_prefix, clock, now)
+    return RedisBackend(keep, bounds, readAddress(options.backend), options.redis_prefix, clock, now, tracing)

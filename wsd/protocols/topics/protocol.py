@@ -207,7 +207,7 @@ class TopicsFactory(Factory):
             options=options,
             clock=clock,
             now=self.now,
-            hub=Hub(backendOf(options, route.path, clock, self.now, self.pool, self.budget), self.plane),
+            hub=Hub(backendOf(options, route.path, clock, self.now, self.pool, self.budget, self.tracing), self.plane),
             access=_accessOf(options, clock),
             streams=Streams(clock, self.now),
             outboxes=Outboxes(

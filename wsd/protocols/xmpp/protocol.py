@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -26,13 +26,16 @@ from wsd.protocols.xmpp.credentials import hasScram
 from wsd.protocols.xmpp.gateway.bridge import XmppGateway
 from wsd.protocols.xmpp.gateway.upstream import Upstream
 from wsd.protocols.xmpp.hostmeta import HostMeta
-from wsd.protocols.xmpp.options import XmppOptions
+from wsd.protocols.xmpp.options import XmppOptions, upstreamOf
 from wsd.protocols.xmpp.server import Server
 from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.store import StoreError
 from wsd.protocols.xmpp.stream import XmppStream
 from wsd.protocols.xmpp.upload import UploadService
 from wsd.resources import Slots
+
+if TYPE_CHECKING:
+    from wsd.traces.tracer import Span
 
 _MOST_UNSENT = 4
 """How many of the largest stanzas `max_unsent` must hold; a stanza may double in size when it is passed on."""
@@ -63,7 +66,20 @@ class XmppConnection(Connection):
         if upstream is None:
             self._stream = XmppStream(self.factory.server, self, client)
         else:
-            self._stream = XmppGateway(upstream, self, closing, (peer.address, peer.port))
+            self._stream = XmppGateway(upstream, self, closing, (peer.address, peer.port), self._traced)
+
+    def _traced(self) -> Span | None:
+        """The span of the opening of a stream to the upstream server, linked with the handshake."""
+        tracer, upstream = self.factory.tracing.tracer, self.factory.host.options.upstream
+        if tracer is None or upstream is None:
+            return None
+        host, port = upstreamOf(upstream)
+        attributes: dict[str, str | int] = {
+            "network.protocol.name": "xmpp",
+            "server.address": host,
+            "server.port": port,
+        }
+        return tracer.call("open XMPP stream", attributes, self.request.span)
 
     def received(self, payload: bytes, isBinary: bool) -> Awaitable[None] | None:
         """One message is one element (RFC 7395 3.3)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from wsd.logs import ConnectionLog
 from wsd.protocols.xmpp.gateway.bridge import XmppGateway
 from wsd.protocols.xmpp.gateway.upstream import Upstream
 from wsd.protocols.xmpp.options import XmppOptions
+from wsd.traces.tracer import Span
 
 HEAD = (
     b"<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'"
@@ -62,7 +64,12 @@ class Transport(StringTransportWithDisconnection):
 class Harness:
     """The gateway, its WebSocket, and the endpoint of its server."""
 
-    def __init__(self, source: tuple[str, int] = ("192.0.2.1", 7), **keys: Any) -> None:
+    def __init__(
+        self,
+        source: tuple[str, int] = ("192.0.2.1", 7),
+        beginSpan: Callable[[], Span | None] = lambda: None,
+        **keys: Any,
+    ) -> None:
         self.reactor = MemoryReactorClock()
         options = {"upstream": "tcp:127.0.0.1:5222", "upstream_tls": "none", **keys}
         upstream = Upstream(XmppOptions(**options), self.reactor)
@@ -74,7 +81,7 @@ class Harness:
         self.held = 0
         self.isFinished = False
         self.log = ConnectionLog(ID)
-        self.gateway = XmppGateway(upstream, self, 5, source)
+        self.gateway = XmppGateway(upstream, self, 5, source, beginSpan)
 
     # As an endpoint.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import LoopingCall
@@ -28,6 +28,10 @@ from wsd.protocols.topics.redis.publishing import RedisPublishing
 from wsd.protocols.topics.redis.reading import RedisReading
 from wsd.protocols.topics.redis.wire import PRESENCE, readBody, readMember, readStamped
 from wsd.protocols.topics.topic import Recovered, Retention
+from wsd.traces.tracing import Tracing
+
+if TYPE_CHECKING:
+    from wsd.traces.tracer import Span
 
 _HEARTBEAT = 5.0
 """Seconds between two signs of life; Redis must answer, and this daemon's members stay."""
@@ -49,14 +53,16 @@ class RedisBackend:
         prefix: str,
         reactor: Any,
         now: Callable[[], float],
+        tracing: Tracing | None = None,
     ) -> None:
         """`prefix` begins all keys and channels. `now` is the time of day, which all daemons must agree on."""
         self._address = address
+        self._tracing = tracing or Tracing()
         self._now = now
         self._limits = RedisLimits(keep, bounds)
         self._names = names = RedisNames(prefix)
         self._link = link = RedisLink(address, self, reactor)
-        self._publishing = RedisPublishing(link, names, self._limits, now)
+        self._publishing = RedisPublishing(link, names, self._limits, now, self._traced)
         self._reading = RedisReading(link, names, self._limits, now)
         self._presence = RedisPresence(link, names, self._limits, now)
         self._feed = RedisFeed(link, names, self._reading, self._limits, self._notResumed)
@@ -68,6 +74,23 @@ class RedisBackend:
         self._lostAt = now()
         self._heart = LoopingCall(self._beat)
         self._heart.clock = reactor
+
+    def _traced(self, count: int) -> Span | None:
+        """The span of a call that publishes so many messages, of any number of clients: in a trace of its own."""
+        tracer, address = self._tracing.tracer, self._address
+        if tracer is None:
+            return None
+        attributes: dict[str, str | int] = {
+            "db.system.name": "redis",
+            "db.operation.name": "EVALSHA",
+            "db.namespace": str(address.database),
+        }
+        if address.name is None:
+            # Otherwise these are the Sentinels, which name the server.
+            attributes["server.address"], attributes["server.port"] = address.hosts[0]
+        if count > 1:
+            attributes["db.operation.batch.size"] = count
+        return tracer.call("EVALSHA", attributes)
 
     def configure(self, keep: Retention, bounds: Bounds) -> None:
         """Limits that hold from now on."""

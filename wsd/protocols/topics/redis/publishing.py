@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
@@ -18,6 +18,9 @@ from wsd.protocols.topics.redis.limits import RedisLimits, errorOf, unavailable
 from wsd.protocols.topics.redis.link import LinkLost, RedisLink, Script
 from wsd.protocols.topics.redis.names import RedisNames
 from wsd.protocols.topics.redis.wire import bodyOf, marker
+
+if TYPE_CHECKING:
+    from wsd.traces.tracer import Span
 
 _PUBLISH = Script(scripts.PUBLISH)
 
@@ -63,7 +66,16 @@ class RedisPublishing:
     each topic.
     """
 
-    def __init__(self, link: RedisLink, names: RedisNames, limits: RedisLimits, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        link: RedisLink,
+        names: RedisNames,
+        limits: RedisLimits,
+        now: Callable[[], float],
+        beginSpan: Callable[[int], Span | None] = lambda count: None,
+    ) -> None:
+        """`beginSpan` begins the span of a call that publishes so many messages; it returns None without traces."""
+        self._beginSpan = beginSpan
         self._link = link
         self._names = names
         self._limits = limits
@@ -137,6 +149,7 @@ class RedisPublishing:
                 key, once = message.key or "", message.once or ""
                 messages += [body, message.size, key, int(message.isRemoval), once, marker(uid)]
         self._underWay += 1
+        span = self._beginSpan(sum(len(publish.messages) for publish in call))
         done = self._link.script(
             _PUBLISH,
             [*names.ofTopic(topic, "msloq"), names.topics, names.lasts, names.generation],
@@ -156,6 +169,8 @@ class RedisPublishing:
             names.prefix,
             *messages,
         )
+        if span is not None:
+            done.addBoth(_endSpan, span)
         done.addCallbacks(self._published, self._notPublished, callbackArgs=(call,), errbackArgs=(call,))
         done.addBoth(self._answered)
 
@@ -183,6 +198,11 @@ class RedisPublishing:
             return
         for publish in call:
             publish.done.errback(errorOf(failure.value, self._limits))
+
+
+def _endSpan(result: Any, span: Span) -> Any:
+    span.end(type(result.value).__name__ if isinstance(result, Failure) else None)
+    return result
 
 
 def _calls(publishes: Iterable[_Publish]) -> list[list[_Publish]]:

@@ -7,8 +7,9 @@ is between the gateway and the server (RFC 7395 3.9), so the client sees nothing
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum, auto
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.python.failure import Failure
@@ -28,6 +29,9 @@ from wsd.protocols.xmpp.gateway.translation import (
 from wsd.protocols.xmpp.gateway.upstream import CONNECT_TIMEOUT, Upstream, UpstreamProtocol
 from wsd.protocols.xmpp.jid import parseJid
 from wsd.protocols.xmpp.stanza import FRAMING, STREAMS, Element
+
+if TYPE_CHECKING:
+    from wsd.traces.tracer import Span
 
 _OPEN_TIMEOUT = 60.0
 """Seconds in which a client must send <open/>."""
@@ -73,7 +77,12 @@ class XmppGateway:
     """The bridge of one client. Raises nothing: every error ends the client's stream with a reason."""
 
     def __init__(
-        self, upstream: Upstream, webSocket: GatewayWebSocket, closeTimeout: float, source: tuple[str, int]
+        self,
+        upstream: Upstream,
+        webSocket: GatewayWebSocket,
+        closeTimeout: float,
+        source: tuple[str, int],
+        beginSpan: Callable[[], Span | None] = lambda: None,
     ) -> None:
         self._upstream = upstream
         self._webSocket = webSocket
@@ -81,6 +90,9 @@ class XmppGateway:
         """Seconds to wait for the end of either stream."""
         self._source = source
         """The client's address and port."""
+        self._beginSpan = beginSpan
+        self._span: Span | None = None
+        """The opening of the server's stream, while that is under way; None without traces."""
         self._state = BridgeState.WAITING
         self._domain = ""
         """The domain of the first <open/>."""
@@ -156,6 +168,7 @@ class XmppGateway:
 
     def _connect(self, header: str) -> None:
         self._state = BridgeState.CONNECTING
+        self._span = self._beginSpan()
         self._hold()
         self._setTimer(CONNECT_TIMEOUT)
         connecting = self._upstream.connect(self, self._domain, self._source)
@@ -185,6 +198,7 @@ class XmppGateway:
     def streamBegan(self, header: Element) -> None:
         """Called when the server's stream has begun: the client's begins as well."""
         self._webSocket.text(openOf(header))
+        self._endSpan()
         if self._state is BridgeState.CONNECTING:
             self._state = BridgeState.OPEN
             self._stopTimer()
@@ -197,6 +211,7 @@ class XmppGateway:
         elif element.name == "features":
             self._webSocket.text(featuresForClient(element).toXml())
         elif self._state is BridgeState.CONNECTING:
+            self._endSpan("stream_error")
             self._openForClient()
             self._webSocket.text(element.toXml())
             self._close()
@@ -205,6 +220,7 @@ class XmppGateway:
 
     def streamEnded(self) -> None:
         """Called when the server has ended its stream."""
+        self._endSpan("stream_ended")
         self._openForClient()
         self._close()
 
@@ -216,6 +232,7 @@ class XmppGateway:
             upstream=self._upstream.options.upstream,
             sentence=reason,
         )
+        self._endSpan("unreachable")
         self._fail(StreamError("remote-connection-failed", "the upstream server cannot be reached"))
 
     def upstreamLost(self, reason: str) -> None:
@@ -268,8 +285,14 @@ class XmppGateway:
         The server is not told that the stream ends, so that it keeps a session that can be resumed (XEP-0198 5).
         """
         self._state = BridgeState.OVER
+        self._endSpan("client_left")
         self._stopTimer()
         self._endConnection()
+
+    def _endSpan(self, error: str | None = None) -> None:
+        span, self._span = self._span, None
+        if span is not None:
+            span.end(error)
 
     # -- time -----------------------------------------------------------------------------------------------------
 
@@ -287,6 +310,7 @@ class XmppGateway:
         if self._state is BridgeState.WAITING:
             self._fail(StreamError("connection-timeout", "a stream begins with <open/>"))
         elif self._state is BridgeState.CONNECTING:
+            self._endSpan("timeout")
             self._fail(StreamError("remote-connection-failed", "the upstream server does not answer"))
         elif self._state is BridgeState.CLIENT_CLOSED:
             self._close()
