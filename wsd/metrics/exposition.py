@@ -200,6 +200,7 @@ class Exposition(Collector):
             durations.add_metric([version], each.buckets(), each.sum)
         yield durations
 
+    @staticmethod
     def _spans(spans: SpanCounters) -> Metric:
         counts = {"exported": spans.exported, "failed": spans.failed, "dropped": spans.dropped}
         return _counter("wsd_spans", "Spans of traces that ended, by result.", "result", counts.items())

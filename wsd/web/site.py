@@ -118,7 +118,8 @@ class SiteRoute:
 
     def authRequest(self, head: Head, peer: Peer, tls: TlsInfo | None, span: Span | None = None) -> AuthRequest:
         """What the authenticator is asked."""
-        return AuthRequest(head, peer, tls, any(factory.takesTokenInQuery for factory in self.distinct()), span)
+        takesToken = any(factory.takesTokenInQuery for factory in self.distinct())
+        return AuthRequest(head, peer, tls, takesToken, span=span)
 
     def readable(self, refused: Refused, head: Head, hosts: tuple[str, ...]) -> Refused:
         """The refusal, with the fields by which a page of an allowed origin may read it (CORS), if the route has it."""

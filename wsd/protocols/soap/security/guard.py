@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -26,6 +26,9 @@ from wsd.protocols.soap.security.faults import SecurityFault
 from wsd.protocols.soap.security.header import takeLogin
 from wsd.protocols.soap.security.nonces import UsedNonces
 from wsd.protocols.soap.security.timestamps import withTimestamp
+
+if TYPE_CHECKING:
+    from wsd.traces.tracer import Span
 
 _UNAVAILABLE = 503
 
@@ -169,3 +172,7 @@ class AuthenticatedRequester:
 
     def authenticated(self, user: AuthenticatedUser) -> None:
         """Called with the sender of a message. It is known already."""
+
+    def traced(self, url: str) -> Span | None:
+        """Returns the span of a POST to a URL that the message causes, None without traces."""
+        return self._requester.traced(url)
