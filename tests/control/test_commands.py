@@ -15,7 +15,7 @@ from wsd import __version__
 from wsd.connection import CannotStart
 from wsd.head import Refused
 from wsd.protocols.echo import EchoFactory
-from wsd.service.daemon import UpgradeRefused
+from wsd.service.multiprocess import UpgradeRefused
 
 
 def ids(items: list[dict[str, Any]]) -> list[str]:

@@ -17,7 +17,7 @@ from wsd.control.interface import ReloadOutcome
 from wsd.processes.channel import ChannelMessage
 from wsd.processes.parent import Parent
 from wsd.protocols import optionsOf
-from wsd.service.daemon import UpgradeRefused
+from wsd.service.multiprocess import UpgradeRefused
 
 TOP = 'workers = 2\nport = 0\nhost = "127.0.0.1"\nbuilt_in = false\n'
 

@@ -137,8 +137,8 @@ class ProxiedTransport:
     A transport with the addresses of a PROXY header. Everything else is the real transport's.
 
     `via` is the proxy's address: a client behind a proxy is never treated as one on this machine. It is None if another
-    worker has accepted the connection of a client without a proxy. `waited` is the
-    number of seconds that the header took, which count towards `opening_timeout`.
+    worker has accepted the connection of a client without a proxy. `waited` is the number of seconds that the header
+    took, which count towards `opening_timeout`.
     """
 
     def __init__(self, transport: Any, header: ProxyHeader, via: str | None, waited: float) -> None:

@@ -34,7 +34,7 @@ from wsd.processes.reloading import WorkersReloading
 from wsd.processes.sockets import listenersFor
 from wsd.processes.upgrade import refusal
 from wsd.processes.worker import ALIVE, OWNER
-from wsd.service.daemon import Successor, UpgradeRefused
+from wsd.service.multiprocess import Successor, UpgradeRefused
 from wsd.service.report import logListeners, pagesOf, warnOfBuiltIn
 
 

@@ -27,7 +27,7 @@ from wsd.processes.moves import Moved
 from wsd.processes.parent import Parent
 from wsd.processes.upgrade import logBegin, logDone, reasonOf, refusal
 from wsd.processes.worker import OWNER
-from wsd.service.daemon import UpgradeRefused
+from wsd.service.multiprocess import UpgradeRefused
 
 
 class ParentUpgrade:

@@ -14,15 +14,15 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
 from wsd.connection import Connection, Factory
 from wsd.listen.proxy import ProxiedTransport, ProxyHeader
-from wsd.listen.transport import Sending, TCPTransport, UNIXTransport
+from wsd.listen.transport import AcceptedTransport, TCPTransport, UNIXTransport
 from wsd.web.door import Door
 from wsd.web.site import Site
 
 
-def wireOf(door: Door) -> Sending | None:
+def wireOf(door: Door) -> AcceptedTransport | None:
     """The transport of a connection if its socket can be passed on: it is our own, without TLS."""
     wire = getattr(door.transport, "wire", None)
-    isBare = isinstance(wire, Sending) and getattr(door.transport, "copies", True) is False
+    isBare = isinstance(wire, AcceptedTransport) and getattr(door.transport, "copies", True) is False
     # A relayed connection is bare here, but its TLS is in another worker.
     isRelayed = getattr(door.transport, "tls", None) is not None
     return wire if isBare and not isRelayed else None
@@ -31,7 +31,7 @@ def wireOf(door: Door) -> Sending | None:
 class Leaving:
     """A connection that is passed on. Nothing is read from it and sent to it from now on."""
 
-    def __init__(self, door: Door, wire: Sending) -> None:
+    def __init__(self, door: Door, wire: AcceptedTransport) -> None:
         self.door = door
         self._wire = wire
         connection = door.connection
@@ -74,7 +74,7 @@ class Arrived(NamedTuple):
 
     connection: Connection
     door: Door
-    wire: Sending
+    wire: AcceptedTransport
     unsent: list[bytes]
 
     def start(self) -> None:
@@ -126,7 +126,7 @@ def arriveNew(site: Site, ring: Any, descriptor: int, saved: Mapping[str, Any]) 
         door.dataReceived(saved["unread"])
 
 
-def _wireOn(descriptor: int, door: Door, ring: Any) -> Sending:
+def _wireOn(descriptor: int, door: Door, ring: Any) -> AcceptedTransport:
     """Our own transport on a connected socket."""
     connected = socket.socket(fileno=descriptor)
     connected.setblocking(False)
@@ -147,7 +147,7 @@ def _proxiedOf(transport: Any) -> list[Any] | None:
     return [_fieldsOf(transport.getPeer()), _fieldsOf(transport.getHost()), transport.via]
 
 
-def _proxied(wire: Sending, fields: Any) -> Any:
+def _proxied(wire: AcceptedTransport, fields: Any) -> Any:
     if fields is None:
         return wire
     peer, host, via = fields

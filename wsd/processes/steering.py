@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from wsd.connection import Connection
 from wsd.control.interface import CommandError, ReloadOutcome
 from wsd.processes.parent import Parent
-from wsd.service.daemon import UpgradeRefused
+from wsd.service.multiprocess import UpgradeRefused
 
 
 class ParentSteering:

@@ -25,7 +25,8 @@ from wsd.processes.conversation import NotTakenOver
 from wsd.processes.given import Given
 from wsd.processes.launching import Command, NewProcess, PidFile, launch
 from wsd.processes.moves import Moved, Moves
-from wsd.service.daemon import Daemon, UpgradeRefused
+from wsd.service.daemon import Daemon
+from wsd.service.multiprocess import UpgradeRefused
 
 _log = Logger(namespace="wsd")
 

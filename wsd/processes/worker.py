@@ -31,7 +31,7 @@ from wsd.processes.takingover import TakingOver
 from wsd.processes.together import Together
 from wsd.processes.workerupgrade import WorkerUpgrade
 from wsd.service import Daemon, lockFiles, placementOf
-from wsd.service.daemon import Membership, UpgradeRefused
+from wsd.service.multiprocess import Membership, UpgradeRefused
 from wsd.service.reloading import PreparedReload
 from wsd.web.door import Doors
 

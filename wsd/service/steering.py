@@ -15,7 +15,8 @@ from twisted.internet.task import LoopingCall
 from wsd.connection import Connection
 from wsd.control.interface import CommandError, ReloadOutcome
 from wsd.logs import Threshold
-from wsd.service.daemon import Daemon, DaemonState, UpgradeRefused
+from wsd.service.daemon import Daemon, DaemonState
+from wsd.service.multiprocess import UpgradeRefused
 from wsd.web.draining import Drain
 
 _TELLS = 1.0

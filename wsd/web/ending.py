@@ -9,7 +9,6 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, Protocol
 
-from twisted.internet.address import UNIXAddress
 from twisted.web.http import datetimeToString
 
 from wsd.connection.request import newId
@@ -17,6 +16,7 @@ from wsd.head import Head, Refused
 from wsd.logs import ConnectionLog
 from wsd.policies.address import Peer
 from wsd.web.errorpage import ErrorAnswer, answerTo
+from wsd.web.peer import hostOf
 from wsd.web.site import Site
 
 _LINGER = 2.0
@@ -55,11 +55,6 @@ class Requests(Protocol):
 
     def refused(self) -> str | None:
         """Called when the current request is refused instead of being answered. Returns its id, if there is one."""
-
-
-def hostOf(address: Any) -> str:
-    """The host of a transport's address; "unix" for a unix socket."""
-    return "unix" if isinstance(address, UNIXAddress) else str(address.host)
 
 
 class Ending:
@@ -135,18 +130,18 @@ class Ending:
     # -- ending ---------------------------------------------------------------------------------------------------
 
     def refuse(
-        self, refused: Refused, head: Head | None = None, name: str | None = None, peer: Peer | None = None
+        self, refused: Refused, head: Head | None = None, requestId: str | None = None, peer: Peer | None = None
     ) -> None:
         """
         Send a status with a page or one sentence, and end the connection. For heads that twisted.web does not get.
 
-        `name` is the request's id, in the log and in the answer.
+        `requestId` is in the log and in the answer.
         """
         if self.isLingering:
             return
         who = peer or hostOf(self._transport.getPeer())
-        name = name or (None if self.requests is None else self.requests.refused())
-        log = ConnectionLog(name or newId())
+        requestId = requestId or (None if self.requests is None else self.requests.refused())
+        log = ConnectionLog(requestId or newId())
         self._site.refused(log, head, who, refused, self._site.tlsOf(self._transport))
         answer = answerTo(refused, head, peer, self._site.hasConsole, log.id)
         self._transport.write(_answer(refused, answer, isHead=head is not None and head.method == "HEAD"))
