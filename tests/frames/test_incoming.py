@@ -40,6 +40,19 @@ class TestOneThatIsKept:
         with pytest.raises(InflateLimitExceeded):
             message.add(deflated(b"payload" * 10), True)
 
+    def test_has_no_more_bytes_than_it_may_have_in_all_its_pieces(self) -> None:
+        stream = zlib.compressobj(6, zlib.DEFLATED, -15)
+        pieces = [stream.compress(part) + stream.flush(zlib.Z_SYNC_FLUSH) for part in (b"a" * 40, b"b" * 30)]
+        message = IncomingMessage(True, Deflater(AGREED, 6, 8), 69, True)
+        message.add(pieces[0], False)
+        with pytest.raises(InflateLimitExceeded):
+            message.add(pieces[1].removesuffix(TAIL), True)
+
+    def test_is_not_kept_compressed_if_it_arrives_at_once(self) -> None:
+        message = IncomingMessage(True, Deflater(AGREED, 6, 8), 100, True)
+        message.add(deflated(b"payload"), True)
+        assert (message.assembled, message.inflated) == (7, 0)
+
     def test_that_is_text_must_be_valid(self) -> None:
         message = IncomingMessage(False, None, 10, True)
         with pytest.raises(InvalidText) as caught:
