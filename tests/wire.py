@@ -40,7 +40,8 @@ from wsd.policies.rates import Rates
 from wsd.policies.timer import GRAIN, Timer
 from wsd.traces.tracing import Tracing
 from wsd.web.door import Door, Doors
-from wsd.web.site import Site, SiteRoute
+from wsd.web.route import SiteRoute
+from wsd.web.site import Site
 
 DEFAULTS = Config()
 
@@ -73,7 +74,7 @@ class Daemon:
         self.admission = Admission(policies, self.timer)
         self.budget = Budget(policies, self.reactor)
         self.pool = PoolAtOnce(self.reactor)
-        self.rates = Rates(policies, self.timer)
+        self.rates = Rates(self.timer)
         self.factories: dict[str, Any] = {}
         built = []
         for path, factory in (routes or {}).items():

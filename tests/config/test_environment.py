@@ -10,10 +10,11 @@ from typing import Any, NoReturn
 import pytest
 
 from wsd.config import Certificate, Config, ConfigError, Policies, defaultText, parse
-from wsd.config.environment import TABLES, Environment, nameOf, written
+from wsd.config.environment import TABLES, Environment, nameOf
 from wsd.config.routes import BUILT_IN
 from wsd.config.sources import ValueSource
 from wsd.config.tables import Table
+from wsd.config.variables import written
 from wsd.protocols import optionsOf
 
 

@@ -76,7 +76,7 @@ class TestWhatIsCounted:
         client.say(b"hello")
         client.say(b"x" * 100_000)
         assert daemon.budget.used == 0
-        assert connection._Backpressure__account is None
+        assert connection._MemoryAccounting__account is None
 
     def test_half_a_message_until_it_is_whole(self) -> None:
         daemon = keeping()

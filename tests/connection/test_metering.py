@@ -8,6 +8,7 @@ import pytest
 
 from tests.wire import Client, Daemon
 from wsd.config import Policies
+from wsd.connection.metering import Metered
 from wsd.protocols.blob.protocol import BlobFactory
 from wsd.protocols.echo import EchoFactory
 
@@ -22,10 +23,19 @@ def send(client: Client, count: int, size: int = 2) -> None:
         client.protocol.send_text(b"x" * size)
 
 
-def test_a_connection_without_a_limit_has_nothing_to_count_with() -> None:
+def test_a_route_without_a_limit_does_without_the_layer() -> None:
     client = opened()
     (connection,) = client.wire.daemon.connections
-    assert "received" not in vars(connection)
+    assert not isinstance(connection, Metered)
+
+
+def test_a_client_that_no_limit_applies_to_is_never_held() -> None:
+    client = opened(messages_per_second_per_user=1)
+    (connection,) = client.wire.daemon.connections
+    assert isinstance(connection, Metered)
+    send(client, 20)
+    client.exchange()
+    assert len(client.messages()) == 20
     assert connection.heldByRate == 0
 
 
@@ -71,7 +81,7 @@ class TestWait:
         client.exchange()
         assert daemon.metrics.routes["/blob"].limited
         (connection,) = daemon.connections
-        assert connection.heldByRate
+        assert connection.heldByRate == 1
 
     def test_the_close_frame_of_a_waiting_client_is_answered_after_the_wait(self) -> None:
         client = opened(messages_per_second=1)
@@ -94,7 +104,6 @@ class TestWait:
         client.wire.transport.abortConnection()
         client.wire.serve()
         assert not daemon.connections
-        assert "received" not in vars(connection)
         assert connection.heldByRate == 0
         daemon.pass_(5)
 

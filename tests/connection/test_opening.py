@@ -13,7 +13,7 @@ from websockets.protocol import State
 from tests.every import EveryFactory
 from tests.wire import Client, Daemon
 from wsd.config import Policies
-from wsd.connection import Accept, Closed, Connection, Factory
+from wsd.connection import Accept, Closed, Connection, Factory, Refused
 from wsd.metrics import Cause
 
 
@@ -73,6 +73,21 @@ class TestAnOpeningThatTakesTooLong:
         client.exchange()
         assert client.response is not None
         assert client.response.status_code == 503
+
+
+class TestAnOpeningThatRaisesBeforeItReturnsACoroutine:
+    @pytest.mark.parametrize(
+        ("error", "status"), [(Refused(403, "not you"), 403), (RuntimeError("broken"), 500)], ids=["refused", "broken"]
+    )
+    def test_is_answered_like_any_other(self, error: Exception, status: int) -> None:
+        def hook(self: Any, request: Any) -> Any:
+            raise error
+
+        daemon, client = opening(hook)
+        assert client.response is not None
+        assert client.response.status_code == status
+        assert daemon.metrics.refusals == {status: 1}
+        assert balance(daemon) == (0, 0)
 
 
 class TestAConnectionThatNeverOpens:

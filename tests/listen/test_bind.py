@@ -64,6 +64,13 @@ class TestHostsAndPorts:
         with pytest.raises(CannotListen, match=r"203\.0\.113\.7.* not an address of this machine"):
             listen(bound, Config(port=0, host=("203.0.113.7",)))
 
+    @pytest.mark.parametrize("host", ["a..b", "a" * 64])
+    def test_a_name_that_cannot_be_looked_up_is_no_address_of_this_machine(
+        self, bound: list[Listener], host: str
+    ) -> None:
+        with pytest.raises(CannotListen, match=f"host '{host}' is not an address of this machine"):
+            listen(bound, Config(port=0, host=(host,)))
+
     def test_a_failure_closes_what_was_bound_before(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             number = free.getsockname()[1]

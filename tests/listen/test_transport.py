@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from wsd.listen.transport import Sending, TCPTransport, UNIXTransport
+from wsd.listen.transport import AcceptedTransport, TCPTransport, UNIXTransport
 
 MIB = 1024 * 1024
 SIOCOUTQNSD = 0x894B
@@ -78,7 +78,7 @@ class Pair:
     def __init__(self, kind: str, protocol: Recorder) -> None:
         self.reactor = MemoryReactorClock()
         self.protocol = protocol
-        self.transport: Sending
+        self.transport: AcceptedTransport
         if kind == "tcp":
             with socket.create_server(("127.0.0.1", 0)) as listening:
                 listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

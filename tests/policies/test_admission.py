@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 
 from wsd.config import Policies
 from wsd.head import Refused
-from wsd.policies.admission import Admission, accountOf
+from wsd.policies.admission import Admission, Places, accountOf
 from wsd.policies.timer import GRAIN, Timer
 
 
@@ -98,3 +98,38 @@ class TestHandshakes:
             ours.handshake(f"203.0.113.{number}")
         clock.pump([GRAIN] * 60)
         assert ours._buckets == {}
+
+
+class TestThePlacesOfAConnection:
+    """What one connection is counted as."""
+
+    def test_are_given_back_at_its_end(self) -> None:
+        _, ours = admission()
+        places = Places(ours)
+        places.take("203.0.113.7")
+        places.takeUser("ann")
+        assert (ours.connections, ours.heldBy("203.0.113.7"), ours.users()) == (1, 1, {"ann": 1})
+        places.leave()
+        places.leave()
+        assert (ours.connections, ours._held) == (0, {})
+
+    def test_are_those_of_its_first_address(self) -> None:
+        _, ours = admission()
+        places = Places(ours)
+        places.take("203.0.113.7")
+        places.take("203.0.113.8")
+        assert places.address == "203.0.113.7"
+        assert ours.heldBy("203.0.113.8") == 0
+
+    def test_are_none_above_a_limit(self) -> None:
+        _, ours = admission(max_connections=1, max_connections_per_address=1, max_connections_per_user=1)
+        first, second = Places(ours), Places(ours)
+        first.take("203.0.113.7")
+        first.takeUser("ann")
+        with pytest.raises(Refused):
+            second.take("203.0.113.7")
+        with pytest.raises(Refused):
+            second.takeUser("ann")
+        assert (second.isAdmitted, second.address, second.user) == (False, None, None)
+        second.leave()
+        assert (ours.connections, ours.heldBy("203.0.113.7"), ours.users()) == (1, 1, {"ann": 1})

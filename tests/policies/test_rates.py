@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from twisted.internet.task import Clock
 
 from wsd.config import Policies
 from wsd.policies.address import Peer
-from wsd.policies.rates import Rates, TokenBucket
+from wsd.policies.rates import Rates, TokenBucket, hasRates
 from wsd.policies.timer import Timer
 
 FAR = Peer("192.0.2.7", 1)
@@ -52,13 +54,24 @@ class TestABucket:
         assert TokenBucket(1, 10, timer).spend(3, 100) == pytest.approx(9.0)
 
 
+class TestWhetherThereAreLimits:
+    def test_by_default_there_are_none(self) -> None:
+        assert not hasRates(Policies())
+
+    @pytest.mark.parametrize("of", ["", "_per_address", "_per_user"])
+    @pytest.mark.parametrize("what", ["messages", "bytes"])
+    def test_any_of_them_is_one(self, what: str, of: str) -> None:
+        limits: dict[str, Any] = {f"{what}_per_second{of}": 1}
+        assert hasRates(Policies(**limits))
+
+
 class TestTheMeterOfAConnection:
     def test_there_is_none_without_a_limit(self, timer: Timer) -> None:
-        assert Rates(Policies(), timer).meter(Policies(), FAR, "ann") is None
+        assert Rates(timer).meter(Policies(), FAR, "ann") is None
 
     def test_is_its_own_for_the_limit_of_a_connection(self, timer: Timer) -> None:
         policies = Policies(messages_per_second=1)
-        rates = Rates(policies, timer)
+        rates = Rates(timer)
         for _ in range(2):
             meter = rates.meter(policies, FAR, None)
             assert meter is not None
@@ -76,7 +89,7 @@ class TestTheMeterOfAConnection:
     def test_is_shared_by_an_address_or_a_user(
         self, timer: Timer, policies: Policies, same: tuple[Peer, str], other: tuple[Peer, str]
     ) -> None:
-        rates = Rates(policies, timer)
+        rates = Rates(timer)
         first, second, third = (rates.meter(policies, *who) for who in ((FAR, "ann"), same, other))
         assert first is not None
         assert second is not None
@@ -86,14 +99,14 @@ class TestTheMeterOfAConnection:
         assert third.spend(1, 0) == 0
 
     def test_is_not_shared_by_clients_on_this_machine_or_without_a_name(self, timer: Timer) -> None:
-        rates = Rates(Policies(messages_per_second_per_address=1, messages_per_second_per_user=1), timer)
-        assert rates.meter(Policies(), NEAR, None) is None
+        policies = Policies(messages_per_second_per_address=1, messages_per_second_per_user=1)
+        assert Rates(timer).meter(policies, NEAR, None) is None
 
     def test_is_kept_until_it_is_full_so_that_a_new_connection_is_no_way_around(
         self, timer: Timer, clock: Clock
     ) -> None:
         policies = Policies(messages_per_second_per_address=1)
-        rates = Rates(policies, timer)
+        rates = Rates(timer)
         meter = rates.meter(policies, FAR, None)
         assert meter is not None
         for _ in range(20):
@@ -111,7 +124,7 @@ class TestTheMeterOfAConnection:
         self, timer: Timer, clock: Clock
     ) -> None:
         policies = Policies(messages_per_second_per_address=1)
-        rates = Rates(policies, timer)
+        rates = Rates(timer)
         idle = rates.meter(policies, FAR, None)
         assert idle is not None
         clock.pump([0.25] * 160)
@@ -120,9 +133,8 @@ class TestTheMeterOfAConnection:
         assert (idle.spend(1, 0), new.spend(1, 0) > 0) == (0, True)
 
     def test_follows_a_reload(self, timer: Timer) -> None:
-        rates = Rates(Policies(messages_per_second_per_address=1), timer)
-        rates.meter(Policies(), FAR, None)
-        rates.configure(Policies(messages_per_second_per_address=100))
-        meter = rates.meter(Policies(), FAR, None)
+        rates = Rates(timer)
+        rates.meter(Policies(messages_per_second_per_address=1), FAR, None)
+        meter = rates.meter(Policies(messages_per_second_per_address=100), FAR, None)
         assert meter is not None
         assert meter.spend(50, 0) == 0

@@ -9,7 +9,8 @@ import pytest
 from twisted.internet.testing import MemoryReactorClock
 
 from wsd.config import parse
-from wsd.listen.bind import bind, check
+from wsd.listen.bind import bind
+from wsd.listen.checking import check
 from wsd.listen.endpoints import CannotListen
 from wsd.listen.handed import HandedSockets
 from wsd.processes.channel import ChannelMessage

@@ -25,7 +25,7 @@ from wsd.control.socket import ControlSocket
 from wsd.listen.listener import Listener
 from wsd.policies.address import Trust
 from wsd.protocols import optionsOf
-from wsd.service import Daemon
+from wsd.service import Daemon, check
 from wsd.service.steering import Steering
 from wsd.uses import offerOf
 
@@ -299,6 +299,18 @@ def test_what_only_a_restart_can_change_is_refused_with_all_the_rest(reloaded: R
     assert reloaded.daemon.config is before
     assert reloaded.ask("/echo")[0] == 404
     assert "reloaded, nothing has changed" in reloaded.reload(top(""))
+
+
+@pytest.mark.parametrize("host", ["203.0.113.7", "a..b"])
+def test_a_host_that_this_machine_does_not_have_is_refused_as_by_a_check(reloaded: Reloaded, host: str) -> None:
+    reloaded.start(top(""))
+    before = reloaded.daemon.listening.urls
+    text = top("").replace("127.0.0.1", host)
+    (fault,) = check(parse(text, optionsOf), MemoryReactorClock(), reloaded.environ).faults
+    assert fault.startswith(f"host '{host}' is not an address of this machine")
+    (line,) = reloaded.reload(text)
+    assert line == f"not reloaded, the old configuration stays in use: {fault}"
+    assert reloaded.daemon.listening.urls == before
 
 
 @pytest.mark.parametrize("key", sorted(TLS))

@@ -15,7 +15,7 @@ from wsd.connection import Factory
 from wsd.protocols.echo import EchoFactory
 from wsd.web.console import addConsole
 from wsd.web.directory import Directory
-from wsd.web.site import SiteRoute
+from wsd.web.route import SiteRoute
 
 
 class Paged(Factory):

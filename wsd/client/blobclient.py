@@ -48,7 +48,7 @@ class BlobClient:
     async def receive(self, *names: str) -> Any:
         """Receive the next message. It must have one of these names."""
         payload, isBinary = await self._receive()
-        message = None if isBinary else json.loads(payload)
+        message = None if isBinary else _jsonIn(payload)
         if not isinstance(message, dict):
             raise Unanswered(f"sent a chunk where {' or '.join(names)} was expected")
         if "error" in message:
@@ -61,9 +61,10 @@ class BlobClient:
         """Receive the next chunk. It must begin at byte `due`."""
         payload, isBinary = await self._receive()
         if not isBinary:
-            message = json.loads(payload)
-            raise Refusal(message["error"]) if "error" in message else Unanswered("ended the download early")
-        offset, crc = _HEAD.unpack_from(payload)
+            message = _jsonIn(payload)
+            isError = isinstance(message, dict) and "error" in message
+            raise Refusal(message["error"]) if isError else Unanswered("ended the download early")
+        offset, crc = _HEAD.unpack_from(payload) if len(payload) >= _HEAD.size else (None, None)
         if offset != due or zlib.crc32(payload[_HEAD.size :]) != crc:
             raise Unanswered("sent a damaged chunk")
         return payload[_HEAD.size :]
@@ -89,6 +90,13 @@ class BlobClient:
     def close(self) -> None:
         """Begin the closing handshake."""
         self._connection.close()
+
+
+def _jsonIn(payload: bytes) -> Any:
+    try:
+        return json.loads(payload)
+    except ValueError:
+        raise Unanswered("sent text that is not JSON; is this a blob route?") from None
 
 
 async def openBlob(reactor: Any, arguments: Namespace) -> tuple[BlobClient, Any]:

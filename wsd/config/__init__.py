@@ -4,10 +4,10 @@ The configuration: TOML as frozen dataclasses, checked to the last key. Standard
 `schema` has the dataclasses, made of `fields`. `reading` reads a file, `routes` its routes, `tables` a table, and
 `values` one value, each by means of the next; `policies` checks them together, and `subjects` reads rules for client
 certificates. `auth` and `traces` have the keys of those tables. `code` loads the Python code that a route names, and
-`uses` says whether there are the pages of uses. `environment` has the variables that override the file, `sources` where
-each value came from, and `effective` prints what is in force. `default.toml` is the default configuration with
-comments. `state` is the daemon's state folder, `stores` checks an SQLite file in it, `sockets` says where the control
-socket is, and `changes` lists what a reload has changed.
+`uses` says whether there are the pages of uses. `environment` has the variables that override the file, and `variables`
+reads their values. `sources` says where each value came from, and `effective` prints what is in force. `default.toml`
+is the default configuration with comments. `state` is the daemon's state folder, `stores` checks an SQLite file in it,
+`sockets` says where the control socket is, and `changes` lists what a reload has changed.
 """
 
 from wsd.config.errors import ConfigError

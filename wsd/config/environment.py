@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from dataclasses import MISSING, Field, fields, replace
 from typing import Any, get_type_hints
 
 from wsd.config.auth import Auth
@@ -23,7 +22,8 @@ from wsd.config.routes import BUILT_IN, ROUTE_POLICIES
 from wsd.config.schema import AccessLog, Certificate, Config, Control, Log, Policies, Route, Tls, Uses
 from wsd.config.tables import Table
 from wsd.config.traces import Traces
-from wsd.config.values import nearest, reference, show
+from wsd.config.values import nearest
+from wsd.config.variables import Key, Setting, VariableError, settingOf, valueOf
 
 PREFIX = "WSD_"
 FILE = "_FILE"
@@ -52,37 +52,6 @@ _TABLE_PREFIXES = tuple(f"{PREFIX}{name.upper()}_" for name in (*TABLES, "route"
 """What the variables of keys in tables begin with. No other program's do."""
 
 _ROUTE_KEYS = ("subprotocols", "prefer", "require_subprotocol", "origins", "clients")
-
-
-class VariableError(ConfigError):
-    """A mistake in a variable, which is the `key` of the error."""
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A key that a variable can set: its place in the file, the annotation and metadata of its field, its default."""
-
-    path: tuple[str, ...]
-    kind: str
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    default: object = None
-
-    @property
-    def name(self) -> str:
-        """Its full name, as messages have it: `tls.port`, `route."/echo".origins`."""
-        return ".".join(f'"{part}"' if part.startswith("/") else part for part in self.path)
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """A key with the value that the environment gives it."""
-
-    key: Key
-    value: object
-    source: str
-    """The variable, or the credential."""
-    isHidden: bool
-    """Whether the value came from a file, and may be a secret."""
 
 
 class Environment:
@@ -127,7 +96,7 @@ class Environment:
                 if variable.startswith(_TABLE_PREFIXES):
                     raise VariableError(f"there is no such key; {nearest(name, keys)}", variable)
                 continue
-            setting = _settingOf(meant[0], text, variable, isFile)
+            setting = settingOf(meant[0], text, variable, isFile)
             other = found.setdefault(name, setting)
             if other is not setting:
                 raise VariableError(f"{other.source} is set as well; remove one of them", variable)
@@ -192,7 +161,7 @@ class Environment:
     def _optionsOfAll(self, protocol: object) -> Iterator[type]:
         """The options of a route's protocols. One that cannot be loaded is reported when the route is read."""
         if isinstance(protocol, str):
-            protocol = _valueOf("protocol", {}, protocol)
+            protocol = valueOf("protocol", {}, protocol)
         for name in protocol.values() if isinstance(protocol, Mapping) else [protocol]:
             try:
                 yield self._optionsOf(str(name))
@@ -238,79 +207,6 @@ def _keysOf(shape: type, place: tuple[str, ...], names: Iterable[str] | None = N
         text = str(getattr(kind, "__name__", kind) if isinstance(kind, type) else kind).removesuffix(" | None")
         default = each.metadata.get("default", None if each.default is MISSING else each.default)
         yield Key((*place, name), text, each.metadata, default)
-
-
-# -- values -----------------------------------------------------------------------------------------------------------
-
-
-def _settingOf(key: Key, text: str, variable: str, isFile: bool) -> Setting:
-    if not isFile or key.metadata.get("path"):
-        return Setting(key, _valueOf(key.kind, key.metadata, text), variable, bool(key.metadata.get("secret")))
-    try:
-        with open(text, encoding="utf-8") as file:
-            content = file.read()
-    except OSError as error:
-        raise VariableError(
-            f"{text} cannot be read: {error.strerror}; name a file that wsd can read", variable
-        ) from None
-    except UnicodeDecodeError:
-        raise VariableError(f"{text} is not UTF-8", variable) from None
-    return Setting(key, _valueOf(key.kind, key.metadata, content.removesuffix("\n")), variable, True)
-
-
-def _valueOf(kind: str, metadata: Mapping[str, Any], text: str) -> object:
-    """
-    The text of a variable as the file would have the value. What it cannot be stays a string, which is refused later.
-
-    Paths are relative to the current folder.
-    """
-    lower = text.strip().lower()
-    if metadata.get("path"):
-        return os.path.abspath(text)
-    if metadata.get("code") or kind == "protocol":
-        return _toml(text, "{") if text.lstrip().startswith("{") else _codeOf(text)
-    if kind.startswith("tuple"):
-        return _toml(text, "[")
-    if lower in ("true", "false") and (kind == "bool" or metadata.get("unit") == "port"):
-        return lower == "true"
-    if metadata.get("size") or kind in ("int", "float"):
-        for number in (int, float):
-            try:
-                return number(lower)
-            except ValueError:
-                continue
-    return text
-
-
-def _toml(text: str, begin: str) -> object:
-    """A list or a table as TOML writes it; any other text unchanged."""
-    if not text.lstrip().startswith(begin):
-        return text
-    try:
-        return tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _codeOf(text: str) -> str:
-    """A reference to Python code, or a name."""
-    if ":" not in text and not text.endswith(".py"):
-        return text
-    try:
-        return reference(text, os.getcwd())
-    except ValueError:
-        return text
-
-
-def written(value: object) -> str:
-    """A value as a variable has it: a list with one string without its brackets; "" for None."""
-    if value is None:
-        return ""
-    if isinstance(value, (list, tuple)):
-        return str(value[0]) if len(value) == 1 else f"[{', '.join(map(show, value))}]"
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{show(name)} = {show(each)}" for name, each in value.items()) + " }"
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _credentialsIn(folder: str) -> list[str]:

@@ -6,13 +6,14 @@ import os
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from wsd.config.environment import Environment, VariableError
+from wsd.config.environment import Environment
 from wsd.config.errors import ConfigError
 from wsd.config.reading import parse, readToml
 from wsd.config.schema import Config
 from wsd.config.sources import ValueSource
 from wsd.config.tables import Table
 from wsd.config.uses import UsesOffer
+from wsd.config.variables import VariableError
 
 
 def readFile(

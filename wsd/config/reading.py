@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from wsd.config.auth import Auth, checkAuth
-from wsd.config.environment import Environment, VariableError, apply
+from wsd.config.environment import Environment, apply
 from wsd.config.errors import ConfigError
 from wsd.config.policies import checkPolicies
 from wsd.config.reach import hasPlainBeyond, isLocal, mayHaveCertificates
@@ -21,6 +21,7 @@ from wsd.config.tables import Table
 from wsd.config.traces import Traces
 from wsd.config.uses import UsesOffer
 from wsd.config.values import show
+from wsd.config.variables import VariableError
 
 _TABLES = ("policies", "auth", "tls", "log", "access", "traces", "control", "uses", "route")
 

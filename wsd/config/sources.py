@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wsd.config.environment import Setting
 from wsd.config.tables import Table
+from wsd.config.variables import Setting
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,18 @@ Only this package and `wsd.client` extend Autobahn. A `Connection` is built in l
 
 - `engine` adapts Autobahn's server protocol,
 - `api` has the hooks and methods for the author of a protocol,
+- `accounting` counts the memory that is held for it,
 - `backpressure` stops and resumes reading and writing, and has the time-outs,
-- `metering` limits the rates of what is received,
 - `opening` does the opening handshake,
 - `moving` lets another process continue an open connection,
 - `connection` calls the hooks for received messages, and for the end.
 
-`factory` builds the connections of a route, and `request` has the opening handshake's request and its acceptance.
-`placement` says which of several workers may serve a route. `classes` makes a factory of what an author wrote, and
-`stock` runs what was written for Autobahn's own server.
+`factory` builds the connections of a route, and `interfaces` says what they need of it and of their transport. If
+clients may send only so much per second, `metering` is one more layer, above the protocol's own class.
+
+`request` has the opening handshake's request and its acceptance, and `placement` says which of several workers may
+serve a route. `classes` makes a factory of what an author wrote, and `stock` runs what was written for Autobahn's own
+server.
 """
 
 from wsd.auth.outcome import TokenError

@@ -12,11 +12,8 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from wsd.connection.api import ConnectionApi
-from wsd.frames.codes import CloseCode
+from wsd.connection.accounting import MemoryAccounting
 from wsd.metrics import Cause
-from wsd.policies.admission import accountOf
-from wsd.policies.budget import Account, MemoryUse
 from wsd.policies.shedding import STALLED, Progress, Shed
 from wsd.policies.turns import Step
 
@@ -27,7 +24,7 @@ _EARLY = 65536
 
 
 @implementer(IPushProducer)
-class Backpressure(ConnectionApi):
+class Backpressure(MemoryAccounting):
     """Pauses and resumes reading and writing, and drops a peer that does not respond."""
 
     due = -1
@@ -41,6 +38,12 @@ class Backpressure(ConnectionApi):
     _heldByFull = 0
     """The number of `hold`s by the hook `full`."""
 
+    heldByRate = 0
+    """The number of `hold`s because the client has sent more per second than allowed: see `wsd.connection.metering`."""
+
+    timesOverRate = 0
+    """How often the client has sent more per second than allowed."""
+
     __pinged: float | None = None
     __sentAt: float | None = None
     _pingAt = 0.0
@@ -50,8 +53,6 @@ class Backpressure(ConnectionApi):
     _takenAt = 0.0
     __pong: bytes | None = None
     __roomWaiters: list[Deferred[None]] | None = None
-    __account: Account | None = None
-    __handled = 0
 
     # -- reading --------------------------------------------------------------------------------------------------
 
@@ -192,58 +193,6 @@ class Backpressure(ConnectionApi):
         """Whether writing to the transport copies large data."""
         return self._wire.copies
 
-    # -- memory ---------------------------------------------------------------------------------------------------
-
-    def noteReceived(self, rest: int, assembled: int, inflated: int) -> None:
-        """Called with the received bytes that are not read yet, and with those of an incomplete message."""
-        self._note(MemoryUse.reading, rest)
-        self._note(MemoryUse.assembling, assembled)
-        self._note(MemoryUse.inflating, inflated)
-
-    def noteHandled(self, more: int) -> None:
-        """Called when a hook begins to handle a message of `more` bytes; with `-more` when it is done."""
-        self.__handled += more
-        self._note(MemoryUse.handling, self.__handled)
-
-    def noteDeflating(self, size: int) -> None:
-        """Called with the bytes of the message being deflated and of everything queued behind it."""
-        self._note(MemoryUse.deflating, size)
-
-    def noteMemory(self, use: MemoryUse, size: int) -> None:
-        """Called by a protocol with the bytes that it keeps for this connection, for a use of its own."""
-        self._note(use, size)
-
-    def noteUnsent(self) -> bool:
-        """Returns whether the transport has unsent bytes. If so, it reports their number from now on."""
-        if not self._wire.unsent:
-            return False
-        self._wire.tellUnsent(self.__unsentIs)
-        return True
-
-    def __unsentIs(self, size: int) -> None:
-        self._note(MemoryUse.sending, size)
-
-    def _note(self, use: MemoryUse, size: int) -> None:
-        """Set the bytes of one use in the connection's account, which exists only while it is not empty."""
-        account = self.__account
-        if account is None:
-            if not size or self.state == self.STATE_CLOSED:
-                return
-            self.__account = account = self.factory.budget.open(self)
-        account.put(use, size)
-        if not account.size:
-            self._closeAccount()
-
-    @property
-    def memoryInUse(self) -> int:
-        """The bytes of memory that count towards `memory_max`."""
-        return 0 if self.__account is None else self.__account.size
-
-    @property
-    def countedAddress(self) -> str | None:
-        """What counts as the client's address; None for a client on this machine."""
-        return None if self.peer.direct else accountOf(self.peer.address)
-
     @property
     def progress(self) -> Progress:
         """How fast the client takes what is unsent, since the last check."""
@@ -253,23 +202,6 @@ class Backpressure(ConnectionApi):
         if not taken and passed >= STALLED:
             return Progress(Shed.stalled)
         return Progress(Shed.slow, taken / max(passed, STALLED))
-
-    def _closeAccount(self) -> None:
-        """Called when the connection keeps no memory any more."""
-        account, self.__account = self.__account, None
-        if account is not None:
-            self.factory.budget.close(account)
-
-    def relieve(self, size: int) -> None:
-        """Called if this connection holds too much memory, or all together do: close or drop it."""
-        self._closeAccount()
-        if self.state != self.STATE_OPEN or self.unsent or self.__handled:
-            self.drop(Cause.memory)
-            return
-        sentence = "the server is out of memory for connections; try again later"
-        self.close(CloseCode.TRY_AGAIN_LATER, sentence, Cause.memory)
-        self.message_data = []
-        self.frames.resumeReading()
 
     # -- time -----------------------------------------------------------------------------------------------------
 

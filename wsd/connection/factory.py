@@ -16,6 +16,7 @@ from twisted.web.resource import IResource
 from wsd.auth.authenticator import Authenticator
 from wsd.config import Policies, Route
 from wsd.connection.connection import Connection
+from wsd.connection.metering import Metered
 from wsd.connection.placement import Placement
 from wsd.frames import Plane
 from wsd.frames import choose as choosePlane
@@ -28,7 +29,7 @@ from wsd.policies.budget import Budget
 from wsd.policies.memory import trimHeap
 from wsd.policies.negotiation import choose
 from wsd.policies.pool import BlockingPool
-from wsd.policies.rates import Rates
+from wsd.policies.rates import Rates, hasRates
 from wsd.policies.timer import Timer
 from wsd.policies.turns import Turns
 from wsd.resources import Slots
@@ -124,7 +125,7 @@ class Factory(WebSocketServerFactory):
         self.turns = Turns(clock)
         self.budget = budget or Budget(route.policies, clock)
         self.pool = pool or BlockingPool(clock, metrics)
-        self.rates = rates or Rates(route.policies, timer)
+        self.rates = rates or Rates(timer)
         self.tracing = tracing or Tracing()
         self.spoken = self._spoken(subprotocols)
         self.connections: set[Connection] = set()
@@ -137,6 +138,10 @@ class Factory(WebSocketServerFactory):
             self.connection.streams,
             self.connection.takesWhole,
         )
+        self.protocol: Any = self._connectionClass()
+
+    def _connectionClass(self) -> Any:
+        """The route's own class of connections, with what all of them share: Autobahn would copy it into each."""
         # In one call, since a call without allowNullOrigin resets it to False.
         self.setProtocolOptions(
             maxMessagePayloadSize=self.maxMessage,
@@ -147,9 +152,9 @@ class Factory(WebSocketServerFactory):
             closeHandshakeTimeout=0,
             allowNullOrigin=True,
         )
-        # Autobahn copies the options into each connection. Here the route's own class of connections has them.
         shared = {name: getattr(self, name) for name in self.connection.CONFIG_ATTRS}
-        self.protocol: Any = type(self.connection.__name__, (self.connection,), {**shared, "factory": self})
+        layers = (Metered, self.connection) if hasRates(self.policies) else (self.connection,)
+        return type(self.connection.__name__, layers, {**shared, "factory": self})
 
     def setSessionParameters(self, *parameters: Any) -> None:
         """Do nothing: Autobahn would set parts of a URL, some under the names of our hooks. A route has no URL."""

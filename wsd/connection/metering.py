@@ -1,18 +1,16 @@
 """
-Metering: a connection that sends too much waits, or is closed with 1008.
+Metered: a connection whose client may send only so much per second. If it sends more, it waits or is closed with 1008.
 
-Only a connection with a limit has a meter: its hooks are then called by way of it. All others are read as fast as
-without this module.
+The factory of a route with such limits puts this class before that of the protocol. All other routes do without it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
 
-from wsd.connection.backpressure import Backpressure
+from wsd.connection.connection import Connection
 from wsd.frames.codes import CloseCode
 from wsd.metrics import Cause
 from wsd.policies.rates import MessageMeter
@@ -20,39 +18,46 @@ from wsd.policies.rates import MessageMeter
 CLOSE = "close"
 """The value of `over_rate` that closes the connection."""
 
-_HOOKS = ("received", "messageBegan", "messageArrived", "onPing")
 
-
-class Metering(Backpressure):
-    """Counts what arrives, if a rate limits it."""
-
-    timesOverRate = 0
-    """How often the peer has sent more per second than allowed."""
+class Metered(Connection):
+    """Counts what arrives before the protocol gets it."""
 
     __meter: MessageMeter | None = None
+    """None if no limit applies to this client: it may be on this machine, or have no user name."""
     __wait: IDelayedCall | None = None
 
-    def _startMetering(self) -> None:
-        """Called before the plane is made, which keeps the hook `received`."""
+    def _startFrames(self) -> None:
+        """Called when the connection opens, or continues in this process."""
         factory = self.factory
-        self.__meter = meter = factory.rates.meter(factory.policies, self.peer, self.user)
-        if meter is None:
-            return
-        received, began, arrived, pinged = (getattr(self, name) for name in _HOOKS)
-        metered: tuple[Callable[..., Any], ...] = (
-            lambda payload, isBinary: (self.__admits(1, len(payload)) and received(payload, isBinary)) or None,
-            lambda isBinary: self.__admits(1, 0) and began(isBinary),
-            lambda data: self.__admits(0, len(data)) and arrived(data),
-            lambda payload: self.__admits(1, len(payload)) and pinged(payload),
-        )
-        for name, hook in zip(_HOOKS, metered, strict=True):
-            # Not by way of `__dict__`, as in `setFrames`.
-            object.__setattr__(self, name, hook)
+        self.__meter = factory.rates.meter(factory.policies, self.peer, self.user)
+        super()._startFrames()
+
+    # -- what arrives ---------------------------------------------------------------------------------------------
+
+    def received(self, payload: bytes, isBinary: bool) -> Any:
+        """Called with a complete message."""
+        return super().received(payload, isBinary) if self.__admits(1, len(payload)) else None
+
+    def messageBegan(self, isBinary: bool) -> None:
+        """Called in a streaming protocol when a message begins."""
+        if self.__admits(1, 0):
+            super().messageBegan(isBinary)
+
+    def messageArrived(self, data: bytes) -> None:
+        """Called in a streaming protocol with some bytes of the message."""
+        if self.__admits(0, len(data)):
+            super().messageArrived(data)
+
+    def onPing(self, payload: bytes) -> None:
+        """Called with a ping, which counts as a message."""
+        if self.__admits(1, len(payload)):
+            super().onPing(payload)
+
+    # -- the limit ------------------------------------------------------------------------------------------------
 
     def __admits(self, messages: int, size: int) -> bool:
-        """Count this. Returns False if the connection was closed for it."""
-        assert self.__meter is not None
-        seconds = self.__meter.spend(messages, size)
+        """Count this, and wait if it is too much. Returns False if the connection was closed for it instead."""
+        seconds = 0.0 if self.__meter is None else self.__meter.spend(messages, size)
         if not seconds:
             return True
         self.factory.counters.limited += 1
@@ -65,25 +70,24 @@ class Metering(Backpressure):
             self.__wait.reset(seconds)
         elif self.isOpen:
             self.hold()
-            self.__wait = self.factory.clock.callLater(seconds, self.__goOn)
+            self.heldByRate = 1
+            self.__wait = self.factory.clock.callLater(seconds, self.__waited)
         return True
 
-    def __goOn(self) -> None:
-        self.__wait = None
+    def __waited(self) -> None:
+        self.__stopWaiting()
         self.release()
 
-    @property
-    def heldByRate(self) -> int:
-        """The number of `hold`s because the peer has sent too much."""
-        return 0 if self.__wait is None else 1
-
-    def _stopMetering(self) -> None:
-        """Called at the end: free what refers to this connection."""
+    def __stopWaiting(self) -> None:
+        self.heldByRate = 0
         wait, self.__wait = self.__wait, None
-        if wait is not None:
+        if wait is not None and wait.active():
             wait.cancel()
+
+    def _letGo(self) -> None:
+        """Free what the connection holds."""
+        self.__stopWaiting()
         meter, self.__meter = self.__meter, None
         if meter is not None:
             meter.end()
-            for name in _HOOKS:
-                object.__delattr__(self, name)
+        super()._letGo()

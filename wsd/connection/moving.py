@@ -102,16 +102,8 @@ class Moving(Opening):
         Nothing is read before `thaw`. Raises whatever is wrong with `saved`.
         """
         factory = self.factory
-        head = parseHead(saved["head"].encode("latin-1"))
-        offered, extensions = offeredSubprotocols(head.headers), offeredExtensions(head.headers)
-        # An older version saves neither an id of a proxy nor TLS.
-        self.peer, self.user = Peer(*saved["peer"])._replace(proxyId=saved.get("proxyId")), saved["user"]
-        self.tls = None if saved.get("tls") is None else TlsInfo(*saved["tls"])
-        key = head.headers.get("sec-websocket-key", "")
-        # A process before authentication existed does not name one.
-        identity = None if saved.get("identity") is None else AuthenticatedUser(*saved["identity"])
-        self.request = Request(head, self.peer, self.tls, offered, extensions, key, saved["id"], identity)
-        self.id = saved["id"]
+        self.request = request = _requestOf(saved)
+        self.id, self.peer, self.tls, self.user = request.id, request.peer, request.tls, saved["user"]
         # An older version does not know traces.
         self.log = logOf(self.id, saved.get("trace"))
         self.subprotocol, self.extension = saved["subprotocol"], saved["extension"]
@@ -126,15 +118,15 @@ class Moving(Opening):
             self._perMessageCompress.restore(saved["window"])
         self.data = saved["unread"]
         self._startFrames()
-        # An older version does not save them.
+        # An older version has not saved them.
         for name, count in zip(_COUNTS, saved.get("counts", ()), strict=False):
             setattr(self.frames, name, count)
         transport.registerProducer(self, True)
         self._takenAt = factory.timer.now
         self.openedAt = factory.clock.seconds() - saved["age"]
         self._pingAt = factory.timer.now + saved["ping"]
-        if identity is not None:
-            self._endAt(identity.expires)
+        if request.identity is not None:
+            self._endAt(request.identity.expires)
         self.restoreState(saved["state"], version)
         if saved["isFull"]:
             self.pauseProducing()
@@ -147,6 +139,19 @@ class Moving(Opening):
         factory.connections.discard(self)
         self.state = self.STATE_CLOSED
         self._letGo()
+
+
+def _requestOf(saved: Mapping[str, Any]) -> Request:
+    """The request of the opening handshake, as it was in the other process."""
+    head = parseHead(saved["head"].encode("latin-1"))
+    offered, extensions = offeredSubprotocols(head.headers), offeredExtensions(head.headers)
+    key = head.headers.get("sec-websocket-key", "")
+    # An older version has saved neither an id of a proxy nor TLS.
+    peer = Peer(*saved["peer"])._replace(proxyId=saved.get("proxyId"))
+    tls = None if saved.get("tls") is None else TlsInfo(*saved["tls"])
+    # A version without authentication has not saved it.
+    identity = None if saved.get("identity") is None else AuthenticatedUser(*saved["identity"])
+    return Request(head, peer, tls, offered, extensions, key, saved["id"], identity)
 
 
 def _textOf(head: Head) -> str:

@@ -17,9 +17,8 @@ from twisted.python.failure import Failure
 from wsd.auth.outcome import AuthenticatedUser, TokenError
 from wsd.connection.access import pathOf
 from wsd.connection.api import ConnectionApi
-from wsd.connection.backpressure import NEVER
+from wsd.connection.backpressure import NEVER, Backpressure
 from wsd.connection.deflate import AutobahnDeflater
-from wsd.connection.metering import Metering
 from wsd.connection.request import Accept, Request
 from wsd.frames.codes import UNAUTHORIZED, CloseCode
 from wsd.head import Refused
@@ -32,7 +31,7 @@ from wsd.policies.upgrade import acceptKey
 _SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
 
 
-class Opening(Metering):
+class Opening(Backpressure):
     """A connection that is being opened."""
 
     _opening: Deferred[Any] | None = None
@@ -71,14 +70,16 @@ class Opening(Metering):
             self.__ask()
         else:
             self.__hasNoRoom = True
+            # It fails only if it is cancelled: then the connection has been refused, or is gone.
             self._opening = room.addCallbacks(lambda _: self.__ask(), lambda _: None)
             self.factory.timer.schedule(self, self.factory.timer.now + self.factory.policies.opening_timeout)
 
     def __ask(self) -> None:
         """Ask the protocol."""
         self._opening, self.__hasNoRoom = None, False
-        opening, context = self.opening(self.request), copy_context()
+        context = copy_context()
         try:
+            opening = self.opening(self.request)
             # Most protocols decide at once, which needs no Deferred.
             awaited = context.run(opening.send, None)
         except StopIteration as done:
@@ -224,7 +225,6 @@ class Opening(Metering):
         factory = self.factory
         rest, self.data = self.data, b""
         deflater = self._perMessageCompress
-        self._startMetering()
         # wsd's own transport, without the `ProxiedTransport` that may be around it.
         transport = getattr(self.transport, "wire", self.transport)
         self.setFrames(factory.plane.frames(self, transport, factory.frameLimits, deflater, rest))
@@ -247,7 +247,6 @@ class Opening(Metering):
         """Free what the connection holds: bytes that were read, memory in use, its contexts and its plane."""
         self.data = b""
         self._endAt(None)
-        self._stopMetering()
         self._closeAccount()
         deflater, self._perMessageCompress = self._perMessageCompress, None
         if deflater is not None:

@@ -11,11 +11,9 @@ import os
 import socket
 import stat
 from collections.abc import MutableMapping, Sequence
-from contextlib import suppress
-from typing import NamedTuple
 
 from wsd.config import Config
-from wsd.listen.endpoints import CannotListen, SystemdEndpoint, TcpEndpoint, UnixEndpoint, cannotShare, readEndpoint
+from wsd.listen.endpoints import CannotListen, SystemdEndpoint, TcpEndpoint, UnixEndpoint, readEndpoint
 from wsd.listen.handed import HandedSockets
 from wsd.listen.listener import Listener
 from wsd.listen.systemd import NotListening, adopt
@@ -24,13 +22,8 @@ from wsd.policies.address import isLoopback
 BACKLOG = 4096
 """Connections that the kernel queues until they are accepted; it caps this at net.core.somaxconn."""
 
-_LONGEST_PATH = 107
-"""Bytes of the longest path of a unix socket (unix(7))."""
-
 _TRIES = 20
 """Attempts to find a port that is free on every host."""
-
-_NONE = HandedSockets([], [])
 
 
 def bind(
@@ -71,74 +64,6 @@ def bind(
     return listeners, notices
 
 
-def check(config: Config) -> list[str]:
-    """
-    Check the listeners without binding them: their endpoint strings, and that hosts are addresses of this machine.
-
-    Returns warnings of folders that do not exist yet, since systemd creates those of a unit when it starts. Raises
-    `CannotListen`. Ports are not checked, since the daemon with this configuration may be running.
-    """
-    warnings: list[str] = []
-    taken: list[_Place] = []
-    for key, port in (("port", config.port), ("tls.port", config.tls.port)):
-        for host in config.host if port is not None else ():
-            _checkHost(host)
-            _claim(taken, _Place(f"{key} (host {host})", host.strip("[]"), port))
-    for key, strings in (("listen", config.listen), ("tls.listen", config.tls.listen)):
-        for string in strings:
-            endpoint, name = readEndpoint(string), f"{key} {string!r}"
-            if isinstance(endpoint, TcpEndpoint):
-                _checkHost(endpoint.host)
-                _claim(taken, _Place(name, endpoint.host.strip("[]"), endpoint.port))
-            elif isinstance(endpoint, UnixEndpoint):
-                _claim(taken, _Place(name, endpoint.path, None))
-                warnings += _checkPath(string, endpoint.path)
-            elif endpoint is None and config.workers > 1:
-                raise cannotShare(string)
-    return warnings
-
-
-class _Place(NamedTuple):
-    """Where a listener would listen: the key that says so, and a host with a port, or a path without one."""
-
-    name: str
-    host: str
-    port: int | None
-
-    def collides(self, other: _Place) -> bool:
-        """Whether two listeners cannot both have their places: the same one, or all addresses and one of them."""
-        isSame = self.host == other.host
-        isWithin = (":" in self.host) == (":" in other.host) and bool({"0.0.0.0", "::"} & {self.host, other.host})
-        return self.port == other.port != 0 and (isSame or (self.port is not None and isWithin))
-
-
-def _claim(taken: list[_Place], place: _Place) -> None:
-    """Add a place to those that are taken. Raises `CannotListen` if another listener would be in its way."""
-    for other in taken:
-        if place.collides(other):
-            names = f"{other.name} and {place.name}" if other.name != place.name else f"two of {place.name}"
-            where = place.host if place.port is None else f"port {place.port} on {place.host}"
-            raise CannotListen(f"{names} would both listen at {where}; change one of them")
-    taken.append(place)
-
-
-def _checkPath(string: str, path: str) -> list[str]:
-    """Check the path of a unix socket. Returns a warning if its folder is missing. Raises `CannotListen`."""
-    if len(os.fsencode(path)) > _LONGEST_PATH:
-        raise CannotListen(f"listen {string!r} has a path of more than {_LONGEST_PATH} bytes; choose a shorter one")
-    with suppress(OSError):
-        if not stat.S_ISSOCK(os.stat(path).st_mode):
-            raise CannotListen(f"listen {string!r}: {path} is there, and is not a socket; choose another path")
-    folder = os.path.dirname(path) or "."
-    return [] if os.path.isdir(folder) else [f"listen {string!r}: the folder {folder} does not exist yet"]
-
-
-def _checkHost(host: str) -> None:
-    listener = _bindHost(host, 0, False, [], _NONE)
-    if listener is not None:
-        listener.close()
-
-
 def _bindHosts(
     hosts: Sequence[str], port: int, secure: bool, notices: list[str], handed: HandedSockets
 ) -> list[Listener]:
@@ -148,7 +73,7 @@ def _bindHosts(
         chosen = port
         try:
             for host in hosts:
-                listener = _bindHost(host, chosen, secure, notices, handed)
+                listener = bindHost(host, chosen, secure, notices, handed)
                 if listener is not None:
                     bound.append(listener)
                     assert listener.socket is not None
@@ -163,7 +88,12 @@ def _bindHosts(
     raise CannotListen(f"there is no free port on all of {', '.join(hosts)}; name one with --port")
 
 
-def _bindHost(host: str, port: int, secure: bool, notices: list[str], handed: HandedSockets) -> Listener | None:
+def bindHost(host: str, port: int, secure: bool, notices: list[str], handed: HandedSockets) -> Listener | None:
+    """
+    Bind a port of a host, or take the socket of `handed` with this address. Raises `CannotListen`.
+
+    Returns None, and adds a notice, if the host is ::1 and this machine has no IPv6.
+    """
     plain = host.strip("[]")
     family = socket.AF_INET6 if ":" in plain else socket.AF_INET
     found = handed.takeTcp(family, plain, port, secure)
@@ -184,6 +114,10 @@ def _bindHost(host: str, port: int, secure: bool, notices: list[str], handed: Ha
         bound.bind(address)
         bound.listen(BACKLOG)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
+    except UnicodeError:
+        # A host name is encoded before it is looked up (RFC 3490), and this one cannot be.
+        bound.close()
+        raise CannotListen(_notHere(plain)) from None
     except OSError as error:
         bound.close()
         if plain == "::1" and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
@@ -207,13 +141,17 @@ def _without(host: str, notices: list[str], error: OSError) -> None:
     notices.append(f"this machine has no ::1 ({error.strerror}): not listening there")
 
 
+def _notHere(host: str) -> str:
+    return f"host {host!r} is not an address of this machine; use one such as 127.0.0.1 or 0.0.0.0"
+
+
 def _sentence(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"port {port} on {host} is in use by another program; stop it, or choose another port"
     if error.errno == errno.EACCES:
         return f"port {port} on {host} needs privileges; choose a port from 1024 up, or use socket activation"
     if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
-        return f"host {host!r} is not an address of this machine; use one such as 127.0.0.1 or 0.0.0.0"
+        return _notHere(host)
     return f"cannot listen on {host} port {port}: {error.strerror}"
 
 
@@ -235,7 +173,7 @@ def _bindEndpoint(string: str, secure: bool, passed: list[tuple[str, int]], hand
 
 
 def _bindTcp(endpoint: TcpEndpoint, secure: bool, handed: HandedSockets) -> Listener:
-    listener = _bindHost(endpoint.host, endpoint.port, secure, [], handed)
+    listener = bindHost(endpoint.host, endpoint.port, secure, [], handed)
     assert listener is not None
     return listener
 

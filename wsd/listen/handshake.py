@@ -43,11 +43,11 @@ class HandshakeFailed(Exception):
     `id` is in the log, and in an answer over HTTP.
     """
 
-    def __init__(self, reason: str, answer: bytes, name: str | None = None) -> None:
+    def __init__(self, reason: str, answer: bytes, connectionId: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.answer = answer
-        self.id = name or newId()
+        self.id = connectionId or newId()
 
 
 class Handshake:
@@ -97,10 +97,9 @@ class Handshake:
         try:
             rest: bytes | None = self.records.handshake(data)
         except ssl.SSLError as error:
-            name = newId()
-            isPlain = error.reason == "HTTP_REQUEST"
-            answer = _PLAIN % (len(_SENTENCE), name.encode(), _SENTENCE) if isPlain else self.records.takePending()
-            raise HandshakeFailed(reasonOf(error), answer, name) from None
+            connectionId = newId()
+            answer = _plainAnswer(connectionId) if error.reason == "HTTP_REQUEST" else self.records.takePending()
+            raise HandshakeFailed(reasonOf(error), answer, connectionId) from None
         return rest
 
     def _readHello(self, reader: ClientHelloReader, data: bytes) -> bytes | None:
@@ -117,6 +116,10 @@ class Handshake:
         self.records = Records(self._choose(hello))
         self._hello = None
         return bytes(reader.received)
+
+
+def _plainAnswer(connectionId: str) -> bytes:
+    return _PLAIN % (len(_SENTENCE), connectionId.encode(), _SENTENCE)
 
 
 def tlsInfoOf(tls: ssl.SSLObject, serverName: str | None) -> TlsInfo:

@@ -16,7 +16,7 @@ from twisted.internet.protocol import Factory
 from wsd.listen.port import Shortage, TCPPort, UNIXPort
 
 _FAIR = 2
-"""Connections that a worker accepts a turn from a socket that others accept from too."""
+"""Connections that a worker accepts in one turn of the reactor, if others accept from the same socket."""
 
 
 class FrontFactory(Factory):
@@ -115,7 +115,7 @@ class Listener:
         return None
 
     def become(self, wanted: Listener, factory: IProtocolFactory) -> None:
-        """Go on as another configuration wants it, with the factory of its layers for new connections."""
+        """Change to what a new configuration wants here. `factory` builds the layers of new connections."""
         self.url, self.secure, self.proxied = wanted.url, wanted.secure, wanted.proxied
         if self.path is not None and self.mode != wanted.mode:
             self.mode = wanted.mode

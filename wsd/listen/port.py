@@ -23,7 +23,7 @@ from wsd.listen.transport import READ, TCPTransport, UNIXTransport
 
 _ANY = ("0.0.0.0", "::")
 _BATCH = 256
-"""Connections accepted a turn."""
+"""Connections accepted in one turn of the reactor."""
 
 _SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """Errors of accept() when descriptors or memory have run out; the connection stays in the queue."""
@@ -138,7 +138,7 @@ class _Accepting(_Base):
     shortage: Shortage | None = None
     """Turns away connections that cannot be accepted; without it Twisted logs each failure."""
     batch = _BATCH
-    """Connections accepted a turn, at most."""
+    """The most connections that are accepted in one turn."""
     ring: Any = None
     """What serves the connections; None for the reactor of the port."""
     isSecure = False

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from wsd.config import Config
-from wsd.listen.bind import bind, check
+from wsd.listen.bind import bind
+from wsd.listen.checking import check
 from wsd.listen.handed import BoundSocket, HandedSockets
 from wsd.listen.listener import Listener
 

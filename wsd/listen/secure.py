@@ -20,7 +20,8 @@ from zope.interface import classImplements
 from wsd.connection.request import newId
 from wsd.listen.handshake import ChooseContext, Handshake, HandshakeFailed, tlsInfoOf
 from wsd.listen.sealing import Sealer
-from wsd.listen.transport import LATER, READ
+from wsd.listen.sending import LATER
+from wsd.listen.transport import READ
 from wsd.logs import ConnectionLog
 from wsd.metrics import TlsHandshakes
 from wsd.policies.address import TlsInfo
@@ -216,9 +217,9 @@ class SecureTransport:
         self._logRefusal(f"no complete handshake within {seconds:g} seconds")
         self._below.abortConnection()
 
-    def _logRefusal(self, reason: str, name: str | None = None) -> None:
+    def _logRefusal(self, reason: str, connectionId: str | None = None) -> None:
         peer = getattr(self.getPeer(), "host", "unix")
-        log = ConnectionLog(name or newId())
+        log = ConnectionLog(connectionId or newId())
         log.info("TLS handshake with {peer} failed: {reason}", event="tls.refused", peer=peer, reason=reason)
 
     # -- writing --------------------------------------------------------------------------------------------------

@@ -29,10 +29,11 @@ def accountOf(address: str) -> str:
 
 
 _USER = "user "
+"""The beginning of the accounts of users. No address begins like this."""
 
 
 def accountOfUser(user: str) -> str:
-    """Returns what the connections of a user are counted under; no address begins like this."""
+    """Returns the account under which the connections of a user are counted."""
     return _USER + user
 
 
@@ -155,3 +156,44 @@ class Admission:
             del self._buckets[account]
         if self._buckets:
             self._timer.schedule(self, now + _SWEEP)
+
+
+class Places:
+    """
+    What one connection is counted as: one of all, and one of its address and of its user once these are known.
+
+    `leave` takes it out of all of them.
+    """
+
+    __slots__ = ("_admission", "address", "isAdmitted", "user")
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self.isAdmitted = admission.arrive()
+        """Whether it is counted: the limit of all connections was not reached."""
+        self.address: str | None = None
+        """The address under which it is counted."""
+        self.user: str | None = None
+        """The user under whose name it is counted."""
+
+    def take(self, address: str) -> None:
+        """Count it under its address, unless it is counted under one. Raises `Refused` (503)."""
+        if self.address is None:
+            self._admission.take(address)
+            self.address = address
+
+    def takeUser(self, user: str) -> None:
+        """Count it under the name of its user. Raises `Refused` (503)."""
+        self._admission.takeUser(user)
+        self.user = user
+
+    def leave(self) -> None:
+        """Called when the connection is gone."""
+        admission = self._admission
+        if self.isAdmitted:
+            admission.leave()
+        if self.address is not None:
+            admission.give(self.address)
+        if self.user is not None:
+            admission.giveUser(self.user)
+        self.isAdmitted, self.address, self.user = False, None, None

@@ -15,9 +15,9 @@ _SWEEP = 10.0
 
 class TokenBucket:
     """
-    Lets messages and bytes through at two rates per second, 0 for any rate. A bucket holds one second's worth.
+    Lets messages and bytes through at two rates per second, 0 for no limit. A full bucket holds one second's worth.
 
-    A message takes what it needs although there is too little. Then the next one must wait until that is made up for.
+    A message may overdraw the bucket. The next one must then wait until it has filled up again.
     """
 
     __slots__ = ("_at", "_bytes", "_messages", "_timer", "holders", "rates")
@@ -31,7 +31,7 @@ class TokenBucket:
         self._at = timer.precise()
 
     def spend(self, messages: int, size: int) -> float:
-        """Take so much. Returns the seconds to wait before the next message, 0 if none."""
+        """Take this many messages and bytes. Returns the seconds to wait before the next message, 0 if none."""
         now = self._timer.precise()
         elapsed, self._at = now - self._at, now
         rate, byteRate = self.rates
@@ -46,7 +46,7 @@ class TokenBucket:
 
     @property
     def isFull(self) -> bool:
-        """Whether nothing was taken lately."""
+        """Whether it is as full as a new one."""
         elapsed = self._timer.precise() - self._at
         rate, byteRate = self.rates
         return self._messages + elapsed * rate >= rate and self._bytes + elapsed * byteRate >= byteRate
@@ -63,7 +63,7 @@ class MessageMeter:
             bucket.holders += 1
 
     def spend(self, messages: int, size: int) -> float:
-        """Take so much from each. Returns the seconds to wait before the next message, 0 if none."""
+        """Take these from each bucket. Returns the seconds to wait before the next message, 0 if none."""
         return max(bucket.spend(messages, size) for bucket in self._buckets)
 
     def end(self) -> None:
@@ -72,40 +72,48 @@ class MessageMeter:
             bucket.holders -= 1
 
 
+def _ofConnection(policies: Policies) -> tuple[int, int]:
+    return policies.messages_per_second, policies.bytes_per_second
+
+
+def ratesOfAddress(policies: Policies) -> tuple[int, int]:
+    """The messages and bytes per second of one address, 0 for no limit."""
+    return policies.messages_per_second_per_address, policies.bytes_per_second_per_address
+
+
+def ratesOfUser(policies: Policies) -> tuple[int, int]:
+    """Those of one user."""
+    return policies.messages_per_second_per_user, policies.bytes_per_second_per_user
+
+
+def hasRates(policies: Policies) -> bool:
+    """Returns whether the messages of some clients are limited."""
+    return any((*_ofConnection(policies), *ratesOfAddress(policies), *ratesOfUser(policies)))
+
+
 class Rates:
     """The buckets of all addresses and users."""
 
-    def __init__(self, policies: Policies, timer: Timer) -> None:
-        self.configure(policies)
+    def __init__(self, timer: Timer) -> None:
         self._timer = timer
         self._buckets: dict[str, TokenBucket] = {}
         self.due = -1
 
     def configure(self, policies: Policies) -> None:
-        """Apply these policies to new connections."""
-        self._policies = policies
+        """Called with the daemon's policies after a reload. Each connection has those of its route: nothing to do."""
 
     def meter(self, policies: Policies, peer: Peer, user: str | None) -> MessageMeter | None:
-        """Returns what a connection's messages are counted by; None if nothing limits them."""
-        own = (policies.messages_per_second, policies.bytes_per_second)
+        """Returns what counts a client's messages under the policies of a route; None if they are not limited."""
+        own, address, named = _ofConnection(policies), ratesOfAddress(policies), ratesOfUser(policies)
         buckets = [TokenBucket(*own, self._timer)] if any(own) else []
-        address = self._ratesOfAddress
         if any(address) and not peer.direct:
             buckets.append(self._shared(accountOf(peer.address), address))
-        named = self._ratesOfUser
         if any(named) and user is not None:
             buckets.append(self._shared(accountOfUser(user), named))
         return MessageMeter(buckets) if buckets else None
 
-    @property
-    def _ratesOfAddress(self) -> tuple[int, int]:
-        return (self._policies.messages_per_second_per_address, self._policies.bytes_per_second_per_address)
-
-    @property
-    def _ratesOfUser(self) -> tuple[int, int]:
-        return (self._policies.messages_per_second_per_user, self._policies.bytes_per_second_per_user)
-
     def _shared(self, account: str, rates: tuple[int, int]) -> TokenBucket:
+        """The bucket of an account. After a reload with other rates it is a new one."""
         bucket = self._buckets.get(account)
         if bucket is None or bucket.rates != rates:
             bucket = self._buckets[account] = self._newBucket(account, rates)

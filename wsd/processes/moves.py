@@ -22,7 +22,8 @@ from wsd.processes.packing import pack
 from wsd.processes.passing import Leaving, wireOf
 from wsd.processes.sending import BATCH, ConnectionSender
 from wsd.service.daemon import Daemon
-from wsd.service.routes import FactoryKey, isExclusive
+from wsd.service.factories import isExclusive
+from wsd.service.routes import FactoryKey
 from wsd.web.door import Door
 from wsd.web.draining import RESTART, Drain
 

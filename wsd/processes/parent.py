@@ -34,7 +34,7 @@ from wsd.processes.reloading import WorkersReloading
 from wsd.processes.sockets import listenersFor
 from wsd.processes.supply import ProcessSupply
 from wsd.processes.worker import ALIVE, OWNER
-from wsd.service.daemon import Successor
+from wsd.service.multiprocess import Successor
 from wsd.service.report import logListeners, pagesOf, warnOfBuiltIn
 from wsd.service.upgrading import UpgradeRefused, refuseUpgrade
 

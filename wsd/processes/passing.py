@@ -16,16 +16,16 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from wsd.connection import Connection, Factory
 from wsd.listen.proxy import ProxiedTransport, ProxyHeader
 from wsd.listen.proxytlvs import ClientFacts
-from wsd.listen.transport import Sending, TCPTransport, UNIXTransport
+from wsd.listen.transport import AcceptedTransport, TCPTransport, UNIXTransport
 from wsd.policies.address import TlsInfo
 from wsd.web.door import Door
 from wsd.web.site import Site
 
 
-def wireOf(door: Door) -> Sending | None:
+def wireOf(door: Door) -> AcceptedTransport | None:
     """The transport of a connection if its socket can be passed on: it is our own, without TLS."""
     wire = getattr(door.transport, "wire", None)
-    isBare = isinstance(wire, Sending) and getattr(door.transport, "copies", True) is False
+    isBare = isinstance(wire, AcceptedTransport) and getattr(door.transport, "copies", True) is False
     # A relayed connection is bare here, but its TLS is in another worker.
     isRelayed = getattr(door.transport, "tls", None) is not None
     return wire if isBare and not isRelayed else None
@@ -34,7 +34,7 @@ def wireOf(door: Door) -> Sending | None:
 class Leaving:
     """A connection that is passed on. From now on, nothing is read from it or sent to it."""
 
-    def __init__(self, door: Door, wire: Sending) -> None:
+    def __init__(self, door: Door, wire: AcceptedTransport) -> None:
         self.door = door
         self._wire = wire
         connection = door.connection
@@ -78,7 +78,7 @@ class Arrived(NamedTuple):
 
     connection: Connection
     door: Door
-    wire: Sending
+    wire: AcceptedTransport
     unsent: list[bytes]
 
     def start(self) -> None:
@@ -134,7 +134,7 @@ def arriveNew(site: Site, ring: Any, descriptor: int, saved: Mapping[str, Any]) 
         door.dataReceived(saved["unread"])
 
 
-def _wireOn(descriptor: int, door: Door, ring: Any) -> Sending:
+def _wireOn(descriptor: int, door: Door, ring: Any) -> AcceptedTransport:
     """Our own transport on a connected socket."""
     connected = socket.socket(fileno=descriptor)
     connected.setblocking(False)
@@ -161,7 +161,7 @@ def _factsOf(transport: Any) -> list[Any] | None:
     return None if facts is None else [None if facts.tls is None else astuple(facts.tls), facts.id]
 
 
-def _proxied(wire: Sending, saved: Mapping[str, Any]) -> Any:
+def _proxied(wire: AcceptedTransport, saved: Mapping[str, Any]) -> Any:
     if saved["proxied"] is None:
         return wire
     peer, host, via = saved["proxied"]

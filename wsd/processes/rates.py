@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from wsd.config import Policies
 from wsd.policies.admission import isUser
-from wsd.policies.rates import Rates, TokenBucket
+from wsd.policies.rates import Rates, TokenBucket, ratesOfAddress, ratesOfUser
 from wsd.policies.timer import Timer
 
 
@@ -39,10 +39,15 @@ class SharedRates(Rates):
     """The buckets of one worker. `changed` is called at the first change after each report."""
 
     def __init__(self, policies: Policies, timer: Timer, changed: Callable[[], object]) -> None:
-        super().__init__(policies, timer)
+        super().__init__(timer)
+        self._policies = policies
         self._tell = changed
         self._spent: dict[str, list[int]] = {}
         """The messages and bytes of each account since the last report."""
+
+    def configure(self, policies: Policies) -> None:
+        """Called with the daemon's policies after a reload: they count for accounts without a connection here."""
+        self._policies = policies
 
     def _newBucket(self, account: str, rates: tuple[int, int]) -> ReportedBucket:
         return ReportedBucket(rates, self._timer, lambda messages, size: self._note(account, messages, size))
@@ -62,7 +67,7 @@ class SharedRates(Rates):
     def learn(self, spent: Mapping[str, Sequence[int]]) -> None:
         """Take what another worker has let through. An account need not have a connection here: it may get one."""
         for account, (messages, size) in spent.items():
-            rates = self._ratesOfUser if isUser(account) else self._ratesOfAddress
+            rates = (ratesOfUser if isUser(account) else ratesOfAddress)(self._policies)
             if any(rates):
                 bucket = self._shared(account, rates)
                 assert isinstance(bucket, ReportedBucket)

@@ -25,7 +25,8 @@ from wsd.processes.given import Takeover
 from wsd.processes.packing import unpack
 from wsd.processes.passing import Arrived, arrive, arriveNew
 from wsd.service.daemon import Daemon
-from wsd.service.routes import FactoryKey, isExclusive
+from wsd.service.factories import isExclusive
+from wsd.service.routes import FactoryKey
 
 
 class TakingOver:

@@ -32,7 +32,8 @@ from wsd.processes.takingover import TakingOver
 from wsd.processes.together import Together
 from wsd.processes.workerupgrade import WorkerUpgrade
 from wsd.service import Daemon, lockFiles, placementOf
-from wsd.service.daemon import DaemonState, Membership
+from wsd.service.daemon import DaemonState
+from wsd.service.multiprocess import Membership
 from wsd.service.reloading import PreparedReload
 from wsd.service.upgrading import refuseUpgrade
 from wsd.web.door import Doors

@@ -1,10 +1,13 @@
 """
 The daemon: puts the other rooms together, and starts, reloads and stops them.
 
-`daemon` has its states and signals, `routes` its routes and their factories, `listening` its listeners, `report` the
-lines that it logs about itself, and `status` what it tells its status page. `steering` is what the control socket may
-do with it. `checking` checks a configuration without starting it, `reloading` is a reload, and `upgrading` refuses
-upgrades.
+`daemon` has its states, `parts` what its routes share, `factories` builds the factories of routes, and `routes` starts
+and replaces them. `listening` has its listeners, `reloading` the two phases of a reload, `signals` handlers of signals,
+and `periodic` its periodic tasks. `watchdog` notices when its reactor is held. `multiprocess` is what it knows of other
+processes, and `upgrading` refuses upgrades.
+
+`report` has the lines that it logs about itself, `status` what it tells its status page, and `steering` what the
+control socket may do with it. `checking` checks a configuration without starting it.
 """
 
 from __future__ import annotations
@@ -14,7 +17,6 @@ from collections.abc import Callable, Mapping, MutableMapping
 from types import MappingProxyType
 from typing import Any
 
-from wsd.auth.authenticator import Authenticators
 from wsd.config import Config
 from wsd.config.state import Locks
 from wsd.control.socket import ControlSocket
@@ -22,15 +24,12 @@ from wsd.listen.endpoints import CannotListen
 from wsd.listen.handed import HandedSockets
 from wsd.listen.systemd import recall
 from wsd.logs import Threshold
-from wsd.metrics import Metrics
-from wsd.policies.budget import Budget
-from wsd.policies.pool import BlockingPool
-from wsd.policies.rates import Rates
-from wsd.policies.timer import Timer
 from wsd.service.checking import check
-from wsd.service.daemon import Daemon, planeOf
+from wsd.service.daemon import Daemon
+from wsd.service.factories import FactoryBuilder, lockFiles, placementOf
 from wsd.service.listening import loadTls
-from wsd.service.routes import FactoryBuilder, RouteTable, lockFiles, placementOf
+from wsd.service.parts import makeParts
+from wsd.service.routes import RouteTable
 from wsd.service.steering import Steering
 from wsd.traces.tracing import settingsOf
 
@@ -72,14 +71,8 @@ def validate(config: Config, reactor: Any, environ: MutableMapping[str, str]) ->
 
     The parent of workers calls this before it starts any. Raises ConfigError.
     """
-    plane, metrics = planeOf(config), Metrics()
+    parts = makeParts(config, reactor)
     loadTls(config, environ)
     settingsOf(config.traces)
-    pool = BlockingPool(reactor, metrics)
-    authenticators = Authenticators(reactor, pool, metrics)
-    budget = Budget(config.policies, reactor)
-    timer = Timer(reactor)
-    rates = Rates(config.policies, timer)
-    builder = FactoryBuilder(reactor, timer, metrics, plane, budget, pool, rates, authenticators)
-    table = RouteTable(builder)
+    table = RouteTable(FactoryBuilder(parts))
     table.introduce(table.build(config.routes))

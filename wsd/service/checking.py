@@ -7,18 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from wsd.auth.authenticator import Authenticators
 from wsd.config import Config, ConfigError
 from wsd.connection import Factory
-from wsd.listen.bind import check as checkListeners
+from wsd.listen.checking import check as checkListeners
 from wsd.listen.endpoints import CannotListen
-from wsd.metrics import Metrics
-from wsd.policies.budget import Budget
-from wsd.policies.pool import BlockingPool
-from wsd.policies.rates import Rates
-from wsd.policies.timer import Timer
-from wsd.service.daemon import planeOf
-from wsd.service.routes import FactoryBuilder
+from wsd.service.factories import FactoryBuilder
+from wsd.service.parts import makeParts
 from wsd.traces.tracing import settingsOf
 
 
@@ -78,13 +72,7 @@ def check(config: Config, reactor: Any, environ: Mapping[str, str]) -> Findings:
 
 
 def _checkRoutes(config: Config, reactor: Any, findings: Findings) -> None:
-    plane = planeOf(config)
-    metrics = Metrics(plane.traffic)
-    budget, pool = Budget(config.policies, reactor), BlockingPool(reactor, metrics)
-    authenticators = Authenticators(reactor, pool, metrics)
-    timer = Timer(reactor)
-    rates = Rates(config.policies, timer)
-    builder = FactoryBuilder(reactor, timer, metrics, plane, budget, pool, rates, authenticators)
+    builder = FactoryBuilder(makeParts(config, reactor))
     factories: list[Factory] = []
     for route in config.routes.values():
         with findings.within(route.table):

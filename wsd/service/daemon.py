@@ -4,44 +4,38 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from dataclasses import replace
 from enum import Enum
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.base import ReactorBase
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wsd import __version__
-from wsd.auth.authenticator import Authenticators
-from wsd.config import Config, ConfigError, Policies, Route
+from wsd.config import Config, ConfigError
 from wsd.config.prepared import PreparedChange
 from wsd.config.state import Locks
 from wsd.connection import Factory
 from wsd.control.interface import ReloadOutcome
 from wsd.control.socket import ControlSocket
-from wsd.frames import Plane
-from wsd.frames import choose as choosePlane
 from wsd.frames.libraries import chosen
 from wsd.listen.descriptors import raiseDescriptorLimit, roomIn
 from wsd.listen.endpoints import CannotListen
 from wsd.listen.handed import HandedSockets
 from wsd.listen.listener import Listener
 from wsd.listen.systemd import KEPT, KEPT_TLS, Systemd
-from wsd.metrics import Metrics
 from wsd.policies.address import Trust, inNetworks
 from wsd.policies.admission import Admission
-from wsd.policies.budget import Budget
 from wsd.policies.memory import HeapTrimmer, tuneMalloc
-from wsd.policies.pool import BlockingPool
-from wsd.policies.rates import Rates
-from wsd.policies.timer import Timer
+from wsd.service.factories import FactoryBuilder
 from wsd.service.listening import Listening, TlsOf, loadTls
+from wsd.service.multiprocess import Membership, Predecessor, Successor
+from wsd.service.parts import makeParts
+from wsd.service.periodic import PeriodicTasks
 from wsd.service.reloading import PreparedReload, Reloading, refusal
 from wsd.service.report import (
     logListeners,
@@ -51,17 +45,17 @@ from wsd.service.report import (
     warnOfBuiltIn,
     warnOfFewDescriptors,
 )
-from wsd.service.routes import FactoryBuilder, RouteTable, lockFiles
+from wsd.service.routes import RouteTable
+from wsd.service.signals import Signals
 from wsd.service.status import statusOf
 from wsd.service.upgrading import UpgradeRefused, refuseUpgrade
 from wsd.service.watchdog import HoldReporter, Watchdog
-from wsd.traces.tracing import Tracing
 from wsd.web.attempts import Why
 from wsd.web.console import addConsole
 from wsd.web.directory import Directory
 from wsd.web.draining import RESTART, Drain
 from wsd.web.probes import Health, MetricsPage, Readiness, Ready
-from wsd.web.site import Site, SiteRoute
+from wsd.web.site import Site
 from wsd.web.status import Status, addStatus
 
 if TYPE_CHECKING:
@@ -69,14 +63,6 @@ if TYPE_CHECKING:
 
 _WATCH = 5.0
 """Seconds between two checks of the certificates' files, and of unused factories."""
-
-
-def planeOf(config: Config) -> Plane:
-    """The plane of frames that the configuration names. Raises ConfigError."""
-    try:
-        return choosePlane(config.frames)
-    except ValueError as error:
-        raise ConfigError(f"frames: {error}") from None
 
 
 class DaemonState(Enum):
@@ -88,47 +74,24 @@ class DaemonState(Enum):
     stopping = "the daemon is stopping"
 
 
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """What makes a daemon one of several workers: what it gets instead of making it, and who hears that it serves."""
-
-    number: int
-    listeners: Sequence[Listener]
-    makeAdmission: Callable[[Policies, Timer], Admission]
-    makeRates: Callable[[Policies, Timer], Rates]
-    serves: Callable[[Route], bool]
-    wrapTlsOf: Callable[[TlsOf], TlsOf]
-    served: Callable[[], object]
-
-
-class Predecessor(Protocol):
-    """The process before an upgrade, as the daemon after it sees it."""
-
-    def takeOver(self, daemon: Daemon) -> Deferred[None]:
-        """Take its connections. Fires when it accepts no more, and fails if it keeps them."""
-
-    def serving(self) -> None:
-        """Called when this daemon has taken over."""
-
-    def refused(self) -> None:
-        """Called when this daemon cannot take over. Ends the process."""
-
-    def stopping(self) -> None:
-        """Called when this daemon stops. Ends the process if it has not taken over."""
-
-
-class Successor(Protocol):
-    """The process after an upgrade, as the daemon before it sees it."""
-
-    def abort(self) -> None:
-        """Called when the daemon stops: end an upgrade that is under way."""
-
-
 class Daemon(Service):
     """The daemon: its listeners, its site and its routes."""
 
     name = "wsd"
     log = Logger(namespace="wsd")
+
+    state = DaemonState.starting
+    hasFailed = False
+    """Whether the daemon ends because it could not start."""
+    control: ControlSocket | None = None
+    predecessor: Predecessor | None = None
+    """The process that hands over to this one while it starts."""
+    upgrades: Callable[[], Deferred[str]] | None = None
+    """Upgrades the daemon. Set by `wsd.processes`."""
+    successor: Successor | None = None
+    """The process to which this one hands over, while it does."""
+    hasHandedOver = False
+    """Whether another process serves: what is left here ends with 1012."""
 
     def __init__(
         self,
@@ -143,84 +106,40 @@ class Daemon(Service):
         """`handed` has listening sockets from another process; by default those that systemd passes."""
         self.reactor = reactor
         self.config = config
-        self.state = DaemonState.starting
-        self.hasFailed = False
-        """Whether the daemon ends because it could not start."""
-        self.control: ControlSocket | None = None
-        self._environ = environ
         self.locks = locks
+        self._environ = environ
         self._membership = membership
         self.systemd = Systemd(environ, reactor)
-        self.predecessor: Predecessor | None = None
-        """The process that hands over to this one while it starts."""
-        self.upgrades: Callable[[], Deferred[str]] | None = None
-        """Upgrades the daemon. Set by `wsd.processes`."""
-        self.successor: Successor | None = None
-        """The process to which this one hands over, while it does."""
-        self.hasHandedOver = False
-        """Whether another process serves: what is left here ends with 1012."""
-        self._plane = planeOf(config)
-        self._timer = Timer(reactor)
-        self.metrics = Metrics(self._plane.traffic)
-        self.tracing = Tracing(reactor, self.metrics.spans, None if membership is None else membership.number)
-        self._beginTracing = self.tracing.begin(config.traces)
-        # Workers divide the memory among them.
-        self._budget = Budget(config.policies, reactor, 1 if membership is None else config.workers)
-        self._pool = BlockingPool(reactor, self.metrics)
-        makeRates = Rates if membership is None else membership.makeRates
-        self._rates = makeRates(config.policies, self._timer)
+        self._parts = parts = makeParts(config, reactor, membership)
+        self.metrics = parts.metrics
+        self.tracing = parts.tracing
+        self._beginTracing = parts.tracing.begin(config.traces)
         makeAdmission = Admission if membership is None else membership.makeAdmission
-        self._admission = makeAdmission(config.policies, self._timer)
+        self._admission = makeAdmission(config.policies, parts.timer)
         self._watchdog = Watchdog(reactor, HoldReporter(reactor.seconds, self.metrics.holds).held)
-        self._loops: list[LoopingCall] = []
-        self._signals: dict[int, Any] = {}
+        self._tasks = PeriodicTasks(reactor)
+        self._signals = Signals(reactor)
         self._descriptors = 0
         self._startedAt = reactor.seconds()
         certificates, tlsOf = loadTls(config, environ)
-        bound = None
-        if membership is not None:
-            tlsOf, bound = membership.wrapTlsOf(tlsOf), membership.listeners
         self.routes = self._buildRoutes()
-        self.site = self._buildSite(tlsOf)
+        self.site = self._buildSite(tlsOf if membership is None else membership.wrapTlsOf(tlsOf))
         self._drain = Drain(self.site, lambda: self.routes.connections, reactor)
         self._addPages()
-        self.listening = Listening(config, reactor, environ, self.site, certificates, self.metrics, bound, handed)
-        self.listening.changed = self._listenersChanged
-        if membership is not None:
-            self.listening.wrapTlsOf = membership.wrapTlsOf
-        self.routes.replaced = self._serveRoutes
-        self.reloading = Reloading(config, reread)
+        self.listening = self._buildListening(certificates, handed)
+        self.reloading = self._buildReloading(reread)
         """What takes part in a reload."""
-        if membership is None:
-            self.reloading.ended = self.metrics.reloads.count
-        self.reloading.add(
-            self.listening.prepareReload,
-            self._prepareRoutes,
-            lambda changed: self.tracing.prepare(changed.traces),
-            self._preparePolicies,
-        )
         self._describeMetrics()
 
     def _buildRoutes(self) -> RouteTable:
-        authenticators = Authenticators(self.reactor, self._pool, self.metrics)
-        builder = FactoryBuilder(
-            self.reactor,
-            self._timer,
-            self.metrics,
-            self._plane,
-            self._budget,
-            self._pool,
-            self._rates,
-            authenticators,
-            self.tracing,
-        )
+        builder = FactoryBuilder(self._parts)
         if self._membership is not None:
             builder = replace(builder, serves=self._membership.serves)
-        self._serves = builder.serves
         table = RouteTable(builder)
         routes = table.build(self.config.routes)
         table.introduce(routes)
         table.routes = routes
+        table.replaced = self._serveRoutes
         return table
 
     def _buildSite(self, tlsOf: TlsOf) -> Site:
@@ -231,12 +150,35 @@ class Daemon(Service):
             config.hosts,
             Trust(config.trusted_proxies, config.proxy_header),
             self.reactor,
-            self._timer,
+            self._parts.timer,
             self._admission,
             self.metrics,
             tlsOf,
             self.tracing,
         )
+
+    def _buildListening(self, certificates: Certificates | None, handed: HandedSockets | None) -> Listening:
+        member = self._membership
+        bound = None if member is None else member.listeners
+        listening = Listening(
+            self.config, self.reactor, self._environ, self.site, certificates, self.metrics, bound, handed
+        )
+        listening.changed = self._listenersChanged
+        if member is not None:
+            listening.wrapTlsOf = member.wrapTlsOf
+        return listening
+
+    def _buildReloading(self, reread: Callable[[], Config]) -> Reloading:
+        reloading = Reloading(self.config, reread)
+        if self._membership is None:
+            reloading.ended = self.metrics.reloads.count
+        reloading.add(
+            self.listening.prepareReload,
+            self._prepareRoutes,
+            lambda changed: self.tracing.prepare(changed.traces),
+            self._preparePolicies,
+        )
+        return reloading
 
     def _addPages(self) -> None:
         addStatus(self.site, addConsole(self.site), self.readStatus, self.mayReadMetrics)
@@ -249,26 +191,26 @@ class Daemon(Service):
     def readStatus(self) -> Status:
         """What the status page shows."""
         uptime = self.reactor.seconds() - self._startedAt
-        parts = (self.reactor, self.routes.routes, self._admission, self._budget)
+        parts = (self.reactor, self.routes.routes, self._admission, self._parts.budget)
         return statusOf(self.readiness(), uptime, *parts)
 
     @property
     def lag(self) -> float:
         """Seconds by which the reactor's last turn was late."""
-        return self._timer.lag
+        return self._parts.timer.lag
 
     def mayReadMetrics(self, request: Any) -> bool:
         """Whether the client may read the metrics and the status."""
         return request.peer.direct or inNetworks(request.peer.address, self.config.metrics_allow)
 
     def _describeMetrics(self) -> None:
-        metrics = self.metrics
-        metrics.info(__version__, self._plane.name, chosen().name, type(self.reactor).__name__)
+        metrics, parts = self.metrics, self._parts
+        metrics.info(__version__, parts.plane.name, chosen().name, type(self.reactor).__name__)
         metrics.setConnections(lambda: self._admission.connections, lambda: self._admission.most)
         metrics.setSendBuffers(lambda: [connection.unsent for connection in self.routes.connections])
-        metrics.setMemory(self._budget.levels)
+        metrics.setMemory(parts.budget.levels)
         metrics.setUsers(self._admission.users)
-        metrics.setLag(lambda: self._timer.lag)
+        metrics.setLag(lambda: parts.timer.lag)
         metrics.setCertificates(lambda: {} if self._certificates is None else self._certificates.expiry())
         metrics.setRevoked(lambda: None if self._certificates is None else self._certificates.crlExpiry())
         metrics.setTlsHandshakes(lambda: self.listening.handshakes)
@@ -281,7 +223,7 @@ class Daemon(Service):
         """What /readyz shows."""
         reasons = [self.state.value] if self.state is not DaemonState.serving else []
         reasons += self.routes.faults()
-        return Readiness(not reasons, self._plane.name, list(self.routes.routes), reasons, self.routes.warnings())
+        return Readiness(not reasons, self._parts.plane.name, list(self.routes.routes), reasons, self.routes.warnings())
 
     @property
     def pages(self) -> list[str]:
@@ -295,19 +237,20 @@ class Daemon(Service):
         super().startService()
         if self._membership is None:
             # Without a handler, they would end the daemon.
-            for number, handler in ((signal.SIGHUP, self._hup), (signal.SIGUSR2, self._usr2)):
-                self._signals[number] = signal.signal(number, handler)
+            self._signals.handle(signal.SIGHUP, self.reload)
+            self._signals.handle(signal.SIGUSR2, self._upgradeBySignal)
         self._descriptors = raiseDescriptorLimit()
         self.listening.prepare()
         if self.locks is not None:
             self.locks.sign()
-        self._timer.start()
+        parts = self._parts
+        parts.timer.start()
         # Not earlier: twistd forks before this, and threads do not survive that.
         self._beginTracing()
         tuneMalloc()
-        HeapTrimmer(self._timer, lambda: self.metrics.transferred + self._budget.total).start()
+        HeapTrimmer(parts.timer, lambda: self.metrics.transferred + parts.budget.total).start()
         notices = self.locks.notices if self.locks is not None else ()
-        logStart(self._plane, self._descriptors, self.listening.notices, notices)
+        logStart(parts.plane, self._descriptors, self.listening.notices, notices)
         self._admission.setRoom(roomIn(self._descriptors))
         warnOfFewDescriptors(self.config.policies.max_connections, self._admission.most, self._descriptors)
         if self.control is not None and self.predecessor is None:
@@ -333,7 +276,7 @@ class Daemon(Service):
         if self.state is DaemonState.stopping:
             return
         self.state = DaemonState.serving
-        self._repeat(_WATCH, self.routes.stopUnused)
+        self._tasks.add(_WATCH, self.routes.stopUnused)
         if isinstance(self.reactor, ReactorBase):
             # Other reactors are those of tests, which have no thread of their own.
             self._watchdog.start()
@@ -346,7 +289,7 @@ class Daemon(Service):
             self.becomeMain()
         else:
             self.predecessor.serving()
-        self._repeat(_WATCH, self._pollCertificates)
+        self._tasks.add(_WATCH, self._pollCertificates)
 
     def _pollCertificates(self) -> None:
         if self._certificates is not None:
@@ -360,7 +303,7 @@ class Daemon(Service):
         self.systemd.notify("READY=1", self._status)
         self._keepSockets()
         if self.systemd.watchdog is not None:
-            self._repeat(self.systemd.watchdog / 2, lambda: self.systemd.notify("WATCHDOG=1"))
+            self._tasks.add(self.systemd.watchdog / 2, lambda: self.systemd.notify("WATCHDOG=1"))
 
     def _keepSockets(self) -> None:
         """Let systemd keep the sockets through a crash."""
@@ -373,12 +316,6 @@ class Daemon(Service):
         if self.state is DaemonState.draining:
             return "draining; new requests get 503"
         return "listening " + " ".join(self.listening.urls)
-
-    def _repeat(self, seconds: float, call: Callable[[], Any]) -> None:
-        loop = LoopingCall(call)
-        loop.clock = self.reactor
-        loop.start(seconds).addErrback(lambda failure: self.log.failure("a periodic task failed", failure))
-        self._loops.append(loop)
 
     def _cannotStart(self, failure: Failure) -> None:
         """An endpoint could not be set up: report it, and end the process."""
@@ -401,9 +338,6 @@ class Daemon(Service):
         self.systemd.notify("READY=1", self._status)
 
     # -- reloading ------------------------------------------------------------------------------------------------
-
-    def _hup(self, *_: Any) -> None:
-        self.reactor.callFromThread(self.reload)
 
     def reload(self) -> ReloadOutcome:
         """
@@ -439,32 +373,15 @@ class Daemon(Service):
         return replace(prepared, commit=commit, abort=abort)
 
     def _prepareRoutes(self, config: Config) -> PreparedChange:
-        routes = self.routes.build(config.routes)
-        locked: list[Path] = []
-        if self.locks is not None:
-            locked = self.locks.take(lockFiles(config, self._environ, self._serves))
-        try:
-            met = self.routes.introduce(routes)
-        except BaseException:
-            self._unlock(locked)
-            raise
+        change = self.routes.prepare(config, self.locks, self._environ)
+        return PreparedChange(lambda: self._useRoutes(config, change), change.abort)
 
-        def abort() -> None:
-            self.routes.forget(met)
-            self._unlock(locked)
-
-        return PreparedChange(lambda: self._useRoutes(config, routes), abort)
-
-    def _unlock(self, locked: Iterable[Path]) -> None:
-        if self.locks is not None:
-            self.locks.release(locked)
-
-    def _useRoutes(self, config: Config, routes: Mapping[str, SiteRoute]) -> None:
+    def _useRoutes(self, config: Config, change: PreparedChange) -> None:
         old = self.routes.routes
         if self._membership is None:
-            new = (key for key in routes if key not in old or not old[key].route.builtIn)
+            new = (key for key in config.routes if key not in old or not old[key].route.builtIn)
             warnOfBuiltIn(config, new, self.listening.listeners)
-        self.routes.replace(routes)
+        change.commit()
         self._serveRoutes()
 
     def _serveRoutes(self) -> None:
@@ -476,8 +393,8 @@ class Daemon(Service):
     def _usePolicies(self, config: Config) -> None:
         before, self.config = self.config, config
         self._admission.configure(config.policies)
-        self._budget.configure(config.policies)
-        self._rates.configure(config.policies)
+        self._parts.budget.configure(config.policies)
+        self._parts.rates.configure(config.policies)
         if config.policies.max_connections != before.policies.max_connections:
             warnOfFewDescriptors(config.policies.max_connections, self._admission.most, self._descriptors)
         self.site.configure(config.policies, config.hosts, Trust(config.trusted_proxies, config.proxy_header))
@@ -502,9 +419,6 @@ class Daemon(Service):
         self._serveRoutes()
 
     # -- upgrading ------------------------------------------------------------------------------------------------
-
-    def _usr2(self, *_: Any) -> None:
-        self.reactor.callFromThread(self._upgradeBySignal)
 
     def _upgradeBySignal(self) -> None:
         # The outcome is in the log.
@@ -545,7 +459,7 @@ class Daemon(Service):
         if self.successor is not None and not self.hasHandedOver:
             self.successor.abort()
         for number in (signal.SIGTERM, signal.SIGINT) if self._membership is None else ():
-            self._signals.setdefault(number, signal.signal(number, self._secondSignal))
+            self._signals.handle(number, self.stopNow)
         if not self.hasHandedOver:
             self.systemd.notify("STOPPING=1", "closing the connections")
         self.state = DaemonState.stopping
@@ -561,9 +475,6 @@ class Daemon(Service):
         policies = [self.config.policies, *(factory.policies for factory in self.routes.factories)]
         await self._drain.close(max(each.closing_timeout for each in policies))
 
-    def _secondSignal(self, *_: Any) -> None:
-        self.reactor.callFromThread(self.stopNow)
-
     def stopNow(self) -> None:
         """Drop all connections of a daemon that is stopping. The routes still save what they have."""
         if self.site.doors:
@@ -572,19 +483,16 @@ class Daemon(Service):
 
     def _stopRoutes(self) -> Deferred[Any]:
         self._watchdog.stop()
-        for loop in self._loops:
-            if loop.running:
-                loop.stop()
-        self._timer.stop()
-        for number, handler in self._signals.items():
-            signal.signal(number, handler)
+        self._tasks.stop()
+        self._parts.timer.stop()
+        self._signals.restore()
         self.listening.close()
         return self.routes.stop()
 
     def _close(self, result: Any) -> Any:
         if self.control is not None:
             self.control.close()
-        self._pool.close()
+        self._parts.pool.close()
         if self.locks is not None:
             self.locks.close()
         return self.tracing.stop().addCallback(lambda _: result)

@@ -46,6 +46,17 @@ def _hasTls(config: Config) -> bool:
     return config.tls.port is not None or bool(config.tls.listen)
 
 
+def _bindOrTake(
+    config: Config, environ: MutableMapping[str, str], handed: HandedSockets | None
+) -> tuple[list[Listener], list[str]]:
+    """Bind all listeners, on sockets of another process where there are any, and close the rest of these."""
+    handed = HandedSockets.of(environ) if handed is None else handed
+    bound = bind(config, environ, handed)
+    # At the addresses of these, nothing listens any more.
+    handed.closeRest()
+    return bound
+
+
 class Listening:
     """
     All listeners, with the layers that each puts on a connection. `bound` are those that the parent of workers bound.
@@ -89,10 +100,7 @@ class Listening:
         self.changed: Callable[[Sequence[Listener]], object] = lambda added: None
         """Called after a reload has changed the listeners, with those that are new."""
         if bound is None:
-            handed = HandedSockets.of(environ) if handed is None else handed
-            self.listeners, self.notices = bind(config, environ, handed)
-            # At the addresses of these, nothing listens any more.
-            handed.closeRest()
+            self.listeners, self.notices = _bindOrTake(config, environ, handed)
         else:
             self.listeners, self.notices = list(bound), []
         self._listenAt(self.listeners, certificates, config.proxy_protocol)
@@ -161,8 +169,7 @@ class Listening:
         return certificates, commit
 
     def _drop(self, rebound: Rebound) -> None:
-        for listener in rebound.added:
-            listener.stop()
+        self._stop(rebound.added)
         rebound.close()
 
     def _commit(self, config: Config, rebound: Rebound, commitTls: Callable[[], object]) -> None:
@@ -179,7 +186,8 @@ class Listening:
             )
         for listener in rebound.removed:
             listener.acceptRest()
-            listener.stop()
+        self._stop(rebound.removed)
+        for listener in rebound.removed:
             listener.discard()
         for notice in rebound.notices:
             self.log.warn("{notice}", event="listener.skipped", notice=notice)
@@ -240,8 +248,12 @@ class Listening:
 
     async def stop(self) -> None:
         """Stop accepting connections. On a socket that systemd or a parent holds, clients wait for the next process."""
-        stopped = gatherResults([done for listener in self.listeners for done in listener.stop()], consumeErrors=True)
-        await stopped.addErrback(lambda failure: self.log.failure("a listener did not stop", failure))
+        await self._stop(self.listeners)
+
+    def _stop(self, listeners: Iterable[Listener]) -> Deferred[Any]:
+        """Returns a Deferred that fires when they have stopped. A failure is logged."""
+        stopped = gatherResults([done for listener in listeners for done in listener.stop()], consumeErrors=True)
+        return stopped.addErrback(lambda failure: self.log.failure("a listener did not stop", failure))
 
     def close(self) -> None:
         """Free the remaining resources once all connections have ended."""

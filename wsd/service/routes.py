@@ -1,81 +1,24 @@
-"""The daemon's routes: builds their factories from the configuration, starts, replaces and stops them."""
+"""The daemon's routes: starts, replaces and stops them."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from wsd import protocols
-from wsd.auth.authenticator import Authenticator, Authenticators
-from wsd.config import Config, ConfigError, Route
-from wsd.connection import Connection, Factory, Placement
-from wsd.frames import Plane
-from wsd.logs import describeError
-from wsd.metrics import Metrics
-from wsd.policies.budget import Budget
-from wsd.policies.pool import BlockingPool
-from wsd.policies.rates import Rates
-from wsd.policies.timer import Timer
-from wsd.traces.tracing import Tracing
-from wsd.web.site import SiteRoute
+from wsd.config import Config, Route
+from wsd.config.prepared import PreparedChange
+from wsd.config.state import Locks
+from wsd.connection import Connection, Factory
+from wsd.service.factories import FactoryBuilder, isExclusive, lockFiles
+from wsd.web.route import SiteRoute
 from wsd.web.starting import start
 
 _STOPPING = 10.0
 """Seconds that a route may take to stop. After that it is abandoned."""
-
-
-@dataclass(frozen=True, slots=True)
-class FactoryBuilder:
-    """Builds factories, with the objects that all of them share."""
-
-    reactor: Any
-    timer: Timer
-    metrics: Metrics
-    plane: Plane
-    budget: Budget
-    pool: BlockingPool
-    rates: Rates
-    authenticators: Authenticators
-    tracing: Tracing = field(default_factory=Tracing)
-    serves: Callable[[Route], bool] = lambda route: True
-    """Whether this process serves a route. The others are served by another worker, and have no factories here."""
-
-    def factory(self, route: Route, name: str, subprotocols: tuple[str, ...] | None = None) -> Factory:
-        """The factory of one protocol of a route. Any exception of the protocol becomes a ConfigError."""
-        shared = (self.budget, self.pool, self.rates, self.tracing)
-        arguments = (self.reactor, self.timer, self.metrics, subprotocols, self.plane, *shared)
-        try:
-            return protocols.load(name)(route, route.options[name], *arguments)
-        except ConfigError as error:
-            raise error.within(route.table) from error
-        except (Exception, SystemExit) as error:
-            raise ConfigError(f'the protocol "{name}" cannot be built: {describeError(error)}', route.table) from error
-
-    def route(self, route: Route) -> SiteRoute:
-        """A route with a factory for each of its protocols."""
-        if not self.serves(route):
-            return SiteRoute(route, {})
-        if route.single is not None:
-            return SiteRoute(route, {None: self.factory(route, route.single)}, self._authenticator(route))
-        factories: dict[str | None, Factory] = {
-            subprotocol: self.factory(route, name, (subprotocol,) if subprotocol else ())
-            for subprotocol, name in route.protocol.items()
-        }
-        return SiteRoute(route, factories, self._authenticator(route))
-
-    def _authenticator(self, route: Route) -> Authenticator | None:
-        """What finds out who the clients of a route are. Raises ConfigError."""
-        try:
-            return self.authenticators.of(route.auth)
-        except ConfigError as error:
-            raise error.within(route.table) from None
 
 
 class FactoryKey(NamedTuple):
@@ -158,6 +101,27 @@ class RouteTable:
         """The others know these factories, which are never started: nothing may be shared with them."""
         for factory in factories:
             factory.hasFailed = True
+
+    def prepare(self, config: Config, locks: Locks | None, environ: Mapping[str, str]) -> PreparedChange:
+        """
+        Build the routes of a new configuration, which the change then serves, and lock their files.
+
+        Without `locks`, no file is locked. Raises ConfigError.
+        """
+        routes = self.build(config.routes)
+        locked = [] if locks is None else locks.take(lockFiles(config, environ, self._builder.serves))
+
+        def abort(met: Iterable[Factory]) -> None:
+            self.forget(met)
+            if locks is not None:
+                locks.release(locked)
+
+        try:
+            met = self.introduce(routes)
+        except BaseException:
+            abort(())
+            raise
+        return PreparedChange(lambda: self.replace(routes), lambda: abort(met))
 
     @property
     def named(self) -> dict[FactoryKey, Factory]:
@@ -256,7 +220,7 @@ class RouteTable:
     def _stop(self, factory: Factory) -> Deferred[Any]:
         if factory in self._stopped:
             return succeed(None)
-        stopped = maybeDeferred(factory.stopped).addTimeout(_STOPPING, self._builder.reactor)
+        stopped = maybeDeferred(factory.stopped).addTimeout(_STOPPING, self._builder.parts.reactor)
         return stopped.addErrback(
             lambda failure: self.log.failure("a route could not be stopped", failure, event="route.unstopped")
         )
@@ -272,32 +236,6 @@ class RouteTable:
                 reason = factory.unusable or factory.ready()
                 if reason is not None:
                     yield f"{path}: {reason}"
-
-
-def placementOf(route: Route) -> Placement:
-    """Which of several workers may serve a route: that of its protocols which binds the most. Raises ConfigError."""
-    placements = {protocols.load(name).placementFor(options) for name, options in route.options.items()}
-    return next((each for each in reversed(Placement) if each in placements), Placement.shared)
-
-
-def lockFiles(
-    config: Config, environ: Mapping[str, str], serves: Callable[[Route], bool] = lambda route: True
-) -> Iterator[Path]:
-    """The files to lock, as the options of the routes that this process serves name them."""
-    for route in filter(serves, config.routes.values()):
-        for options in route.options.values():
-            yield from _lockFilesOf(options, environ)
-
-
-def _lockFilesOf(options: Any, environ: Mapping[str, str]) -> Iterable[Path]:
-    filesOf = getattr(options, "lockFiles", None)
-    found: Iterable[Path] = () if filesOf is None else filesOf(environ)
-    return found
-
-
-def isExclusive(factory: Factory) -> bool:
-    """Whether a factory uses files that no other process may use at the same time."""
-    return any(True for _ in _lockFilesOf(factory.options, os.environ))
 
 
 def _factoriesOf(routes: Mapping[str, SiteRoute]) -> Iterator[Factory]:

@@ -9,7 +9,7 @@ from wsd import __version__
 from wsd.policies.admission import Admission
 from wsd.policies.budget import Budget
 from wsd.web.probes import Readiness
-from wsd.web.site import SiteRoute
+from wsd.web.route import SiteRoute
 from wsd.web.status import RouteStatus, Status
 
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from wsd.commands import Commands
 from wsd.config import ConfigError, defaultText
 from wsd.config.effective import HIDDEN, effective
-from wsd.config.environment import Key, written
 from wsd.config.files import environmentOf
 from wsd.config.sources import ValueSource
+from wsd.config.variables import Key, written
 from wsd.protocols import optionsOf
 from wsd.tap.options import Options, exitWith
 from wsd.tap.serve import addOptions, argumentsOf

@@ -45,6 +45,14 @@ class _Reads(Enum):
     detached = "none arrive: the connection is a WebSocket"
 
 
+class _Next(Enum):
+    """What is known of the next request."""
+
+    nothing = "none of it has arrived"
+    head = "the first bytes of its head have arrived"
+    sender = "its head is complete, and it takes time to find out who sent it"
+
+
 class Channel(http.HTTPChannel):
     """
     Bodies, persistence and answers are twisted.web's. Reading heads and pipelining are our own.
@@ -68,16 +76,13 @@ class Channel(http.HTTPChannel):
         self._ending = ending
         self._admit = admit
         self._reads = _Reads.requests
+        self._next = _Next.nothing
         self._unread = b""
         self._isReading = False
         self._isBlocked = False
         """Whether the client does not take the answers: a producer of ours is paused."""
-        self._hasBegun = False
-        """Whether the first bytes of the next head have arrived."""
         self._isFull = False
         """Whether reading is paused because `_unread` is full."""
-        self._isDeciding = False
-        """Whether it takes time to find out who sent the request."""
         self._pieces = 0
         self._later: IDelayedCall | None = None
         ending.requests = self
@@ -112,7 +117,7 @@ class Channel(http.HTTPChannel):
         self._pieces = 0
         heads = 0
         try:
-            while self._unread and not (self._handlingRequest or self._isBlocked or self._isDeciding):
+            while self._unread and not (self._handlingRequest or self._isBlocked or self._next is _Next.sender):
                 if heads == TURN or self._pieces > _PIECES:
                     self._readLater()
                     break
@@ -155,7 +160,7 @@ class Channel(http.HTTPChannel):
     def _isBusy(self) -> bool:
         """Whether an answer or a request is pending."""
         isPending = self._isBlocked and bool(self._unread)
-        return self._handlingRequest or self._isDeciding or self._later is not None or isPending
+        return self._handlingRequest or self._next is _Next.sender or self._later is not None or isPending
 
     def _readHead(self) -> bool:
         """Read a head if it is complete. After the last request, further bytes are dropped (RFC 9112 9.6)."""
@@ -170,12 +175,12 @@ class Channel(http.HTTPChannel):
             self._ending.refuse(refused)
             return False
         if end < 0:
-            if buffer and not self._hasBegun:
-                self._hasBegun = True
+            if buffer and self._next is _Next.nothing:
+                self._next = _Next.head
                 self._ending.waitForHead()
             return False
         self._unread = buffer[end + len(END) :]
-        self._hasBegun = False
+        self._next = _Next.nothing
         admitted = self._admit(buffer[:end], self._takeUnread)
         if admitted is not None:
             self._begin(admitted)
@@ -206,12 +211,12 @@ class Channel(http.HTTPChannel):
         if deciding is None:
             self._receive(request)
         else:
-            self._isDeciding = True
+            self._next = _Next.sender
             deciding.addCallback(lambda _: self._decided(request))
 
     def _decided(self, request: HttpRequest) -> None:
         """Called when it is known who the client is."""
-        self._isDeciding = False
+        self._next = _Next.nothing
         if request not in self.requests:
             return
         self._receive(request)

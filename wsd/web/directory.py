@@ -11,7 +11,8 @@ from twisted.web.resource import Resource
 from wsd.head import Refused
 from wsd.policies.origin import checkOrigin
 from wsd.policies.subject import checkClient
-from wsd.web.site import Site, SiteRoute
+from wsd.web.route import SiteRoute
+from wsd.web.site import Site
 
 STATUS = "/_wsd/status"
 """The path of the status page."""

@@ -11,29 +11,27 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol
 from twisted.internet.protocol import Factory as ProtocolFactory
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from wsd.auth.bearer import withoutTokens
 from wsd.auth.outcome import AuthenticatedUser
 from wsd.connection import Connection, Factory, newId
 from wsd.connection.request import Request
 from wsd.head import END, Head, Refused, afterBlankLines, endOfHead, parseHead
 from wsd.logs import ConnectionLog, logOf
 from wsd.policies.address import Peer, TlsInfo, isLoopback
+from wsd.policies.admission import Places
 from wsd.policies.coroutines import begin
-from wsd.policies.negotiation import offeredExtensions, offeredSubprotocols
-from wsd.policies.origin import checkHost, checkOrigin
-from wsd.policies.subject import checkClient
-from wsd.policies.upgrade import checkUpgrade
 from wsd.web.attempts import Attempt, attemptOf, unmark
 from wsd.web.channel import Admitted, Channel
-from wsd.web.ending import Due, Ending, hostOf
-from wsd.web.site import PassesOn, Site, SiteRoute
+from wsd.web.ending import Due, Ending
+from wsd.web.peer import hostOf, identify
+from wsd.web.route import SiteRoute
+from wsd.web.site import PassesOn, Site
+from wsd.web.upgrading import checkHandshake
 
 if TYPE_CHECKING:
     from wsd.traces.tracer import Span
@@ -54,16 +52,15 @@ class Door(Protocol):
     _ending: Ending
     _channel: Channel | None = None
     _connection: Connection | None = None
-    _place: str | None = None
-    _user: str | None = None
-    """The authenticated user, under whose name the connection is counted."""
+    _places: Places
     _deciding: Deferred[AuthenticatedUser] | None = None
     """What fires when it is known who the client is; None if nobody waits for that."""
-    _counted = False
     _attempt: Attempt | None = None
+    """The opening handshake, if a page of this daemon has marked it."""
     _span: Span | None = None
     """The opening handshake in its trace; None without traces."""
     _openedAt = 0.0
+    """When the route's protocol was asked to open the WebSocket, by the timer."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -78,24 +75,19 @@ class Door(Protocol):
         if setWaterMarks is not None:
             setWaterMarks(self._policies.high_water, self._policies.low_water)
         site.doors.add(self)
-        self._counted = site.admission.arrive()
+        self._places = Places(site.admission)
         self._ending = Ending(site, self.transport)
         self._ending.wait(self._policies.opening_timeout - getattr(self.transport, "waited", 0.0))
-        if not self._counted:
+        if not self._places.isAdmitted:
             self._ending.isBrief = True
             self._refuse(Refused(503, "the server has reached its connection limit; try again", [("Retry-After", "5")]))
             return
         address = hostOf(self.transport.getPeer())
         if not isLoopback(address) and address != "unix" and not site.trust.trusts(address):
             try:
-                self._takePlace(address)
+                self._places.take(address)
             except Refused as refused:
                 self._refuse(refused)
-
-    def _takePlace(self, address: str) -> None:
-        if self._place is None:
-            self._site.admission.take(address)
-            self._place = address
 
     # -- heads ----------------------------------------------------------------------------------------------------
 
@@ -138,14 +130,16 @@ class Door(Protocol):
         returns once, belong to the WebSocket.
         """
         head: Head | None = None
-        tls = self._site.tlsOfClient(self.transport)
+        site = self._site
+        tls = site.tlsOfClient(self.transport)
         try:
             head, tokens = unmark(parseHead(data))
-            passing = self._site.passing
-            if passing is not None and self._site.isElsewhere(head, bool(tokens)):
+            passing = site.passing
+            if passing is not None and site.isElsewhere(head, bool(tokens)):
                 self._passOn(passing, data + END + rest())
                 return None
-            peer = self._identify(head, tls is not None)
+            # Not earlier: a foreign transport may learn the address from the first bytes.
+            peer = identify(self.transport, head, tls is not None, site.trust, site.hosts)
         except Refused as refused:
             # A wrong Host gets the same answer everywhere; other refusals are restated for the clients of the route.
             self._refuse(self._restate(refused, head) if head is not None and head.authority else refused, head)
@@ -174,48 +168,17 @@ class Door(Protocol):
         route = self._site.routeFor(head.path) if head.isUpgrade else None
         return refused if route is None or not route.factories else route.restate(refused)
 
-    def _identify(self, head: Head, secure: bool) -> Peer:
-        """Returns the true peer. Raises `Refused` if the request names a foreign host, even from this machine."""
-        # Not earlier: a foreign transport may learn the address from the first bytes.
-        address = self.transport.getPeer()
-        host = self.transport.getHost()
-        peer = self._site.trust.peer(hostOf(address), getattr(address, "port", 0), secure, head.headers)
-        via = getattr(self.transport, "via", None)
-        if via is not None:
-            facts = getattr(self.transport, "facts", None)
-            peer = peer._replace(direct=False, via=peer.via or via, proxyId=None if facts is None else facts.id)
-        isUnix = isinstance(host, UNIXAddress)
-        # No browser can open a unix socket, so only a proxy can bring a request for a foreign name.
-        if not isUnix or not peer.direct:
-            checkHost(head.host, self._site.hosts, isUnix or not isLoopback(host.host))
-        return peer
-
     # -- upgrades -------------------------------------------------------------------------------------------------
 
     def _upgrade(self, head: Head, peer: Peer, tls: TlsInfo | None, rest: Callable[[], bytes]) -> None:
-        """Check the opening handshake (RFC 6455 4.2), and pass it to its route. Raises `Refused`."""
-        site = self._site
-        route = site.routeFor(head.path)
-        if route is None:
-            raise Refused(404, f"there is no WebSocket at {head.path[:80]}")
-        key = checkUpgrade(head)
-        checkClient(tls, route.route.clients)
-        checkOrigin(head.headers.byName.get("origin"), route.origins, head.host, site.hosts)
-        site.checkServing()
-        if not peer.direct:
-            site.admission.handshake(peer.address)
-            self._takePlace(peer.address)
-        offered, extensions = offeredSubprotocols(head.headers), offeredExtensions(head.headers)
-        authenticator = route.authenticator
-        if authenticator is not None and authenticator.takesTokens:
-            offered = withoutTokens(offered)
-        request = Request(head, peer, tls, offered, extensions, key)
+        """Check the opening handshake, find out who the client is, and pass it to its route. Raises `Refused`."""
+        request, route = checkHandshake(self._site, self._places, head, peer, tls)
         if self._span is not None:
             request.span = self._span
-        if authenticator is None:
-            self._open(request, route.select(offered), rest)
+        if route.authenticator is None:
+            self._open(request, route.select(request.subprotocols), rest)
             return
-        found = begin(authenticator.authenticate(route.authRequest(head, peer, tls, self._span)))
+        found = begin(route.authenticator.authenticate(route.authRequest(head, peer, tls, self._span)))
         if isinstance(found, Deferred):
             self._awaitUser(request, route, found, rest())
         else:
@@ -260,8 +223,7 @@ class Door(Protocol):
         request.identity = user
         factory = route.select(request.subprotocols)
         if user.name is not None:
-            self._site.admission.takeUser(user.name)
-            self._user = user.name
+            self._places.takeUser(user.name)
         self._open(request, factory, rest)
 
     def _open(self, request: Request, factory: Factory, rest: Callable[[], bytes]) -> None:
@@ -348,7 +310,7 @@ class Door(Protocol):
     @property
     def place(self) -> str | None:
         """The address under which the connection is counted."""
-        return self._place
+        return self._places.address
 
     @property
     def unread(self) -> bytes:
@@ -360,28 +322,22 @@ class Door(Protocol):
         site = self._site
         self.transport, self._connection = transport, connection
         site.doors.add(self)
-        self._counted = site.admission.arrive()
+        self._places = Places(site.admission)
         self._ending = Ending(site, transport)
+        # It stays even if a limit is lower here.
         if place is not None:
             with suppress(Refused):
-                self._takePlace(place)
+                self._places.take(place)
         if user is not None:
             with suppress(Refused):
-                site.admission.takeUser(user)
-                self._user = user
+                self._places.takeUser(user)
 
     def forget(self) -> None:
         """Called when another process has the connection: give its places back."""
         self._ending.isLingering = True
         self._ending.stopWaiting()
-        site = self._site
-        site.doors.discard(self)
-        if self._counted:
-            site.admission.leave()
-        if self._place is not None:
-            site.admission.give(self._place)
-        if self._user is not None:
-            site.admission.giveUser(self._user)
+        self._site.doors.discard(self)
+        self._places.leave()
         self._connection = None
 
     # -- the daemon stops -----------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, Protocol
 
-from twisted.internet.address import UNIXAddress
 from twisted.web.http import datetimeToString
 
 from wsd.connection.request import newId
@@ -17,6 +16,7 @@ from wsd.head import Head, Refused
 from wsd.logs import ConnectionLog
 from wsd.policies.address import Peer
 from wsd.web.errorpage import ErrorAnswer, answerTo
+from wsd.web.peer import hostOf
 from wsd.web.site import Site
 
 _LINGER = 2.0
@@ -55,11 +55,6 @@ class Requests(Protocol):
 
     def refused(self, refused: Refused) -> ConnectionLog | None:
         """Called when the current request is refused instead of being answered. Returns its log, if there is one."""
-
-
-def hostOf(address: Any) -> str:
-    """The host of a transport's address; "unix" for a unix socket."""
-    return "unix" if isinstance(address, UNIXAddress) else str(address.host)
 
 
 class Ending:

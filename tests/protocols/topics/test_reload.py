@@ -52,8 +52,8 @@ class Reloaded:
     def __init__(self, folder: Path, keys: str = "") -> None:
         self.text = self._text(keys)
         self.daemon: Any = Daemon(self.read(), MemoryReactorClock(), self.read, {"STATE_DIRECTORY": str(folder)})
-        self.daemon._pool = pool = PoolAtOnce(self.daemon.reactor)
-        object.__setattr__(self.daemon.routes._builder, "pool", pool)
+        pool = PoolAtOnce(self.daemon.reactor)
+        object.__setattr__(self.daemon._parts, "pool", pool)
         factory: Any
         for factory in self.daemon.routes.factories:
             factory.pool = pool

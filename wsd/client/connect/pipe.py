@@ -14,6 +14,9 @@ from wsd.client.connect.streams import InputReader, OutputWriter
 from wsd.client.failures import ExitStatus, Unanswered
 from wsd.client.show import escaped, shown
 
+_STDIN, _STDOUT = 0, 1
+"""The descriptors of standard input and output."""
+
 
 @dataclass(frozen=True, slots=True)
 class PipeOptions:
@@ -84,18 +87,16 @@ class PipeInput:
 class PipeFront:
     """A front for programs. Implements `wsd.client.connect.session.Front`."""
 
-    def __init__(
-        self, reactor: Any, session: ClientSession, options: PipeOptions, stdin: int = 0, stdout: int = 1
-    ) -> None:
+    def __init__(self, reactor: Any, session: ClientSession, options: PipeOptions) -> None:
         self.fault: Unanswered | None = None
         """What is wrong with standard input or output."""
         self._session = session
         self._options = options
         self._input = PipeInput(options)
-        self._reader = InputReader(reactor, 0, self._read)
+        self._reader = InputReader(reactor, _STDIN, self._read)
         self._isReading = False
         self._hasEnded = False
-        self._output = OutputWriter(reactor, 1, session.resume, self._broken)
+        self._output = OutputWriter(reactor, _STDOUT, session.resume, self._broken)
         self._isTerminal = sys.stdout.isatty()
 
     # -- standard input -----------------------------------------------------------------------------------------------
