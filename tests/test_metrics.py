@@ -346,6 +346,7 @@ class TestThePage:
 
     def test_explains_every_event_of_the_log(self) -> None:
         sources = Path(__file__).parent.parent.joinpath("wsd").rglob("*.py")
-        events = {name for source in sources for name in re.findall(r'(?:event=|"event": )"([a-z.]+)"', source.read_text())}
+        event = re.compile(r'(?:event=|"event": )"([a-z.]+)"')
+        events = {name for source in sources for name in event.findall(source.read_text())}
         section = PAGE.split("## Events")[1].split("\n## ")[0]
         assert set(re.findall(r"^\| `([a-z.]+)` \| ", section, re.MULTILINE)) == events
