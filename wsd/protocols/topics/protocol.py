@@ -19,7 +19,7 @@ from wsd.metrics import Cause
 from wsd.protocols.topics.access import Access, permitted
 from wsd.protocols.topics.choice import backendOf, limitsOf
 from wsd.protocols.topics.enveloped import ENVELOPED, EnvelopedForm
-from wsd.protocols.topics.errors import TopicError
+from wsd.protocols.topics.errors import SLOW, TopicError
 from wsd.protocols.topics.hub import Hub
 from wsd.protocols.topics.local import LocalBackend
 from wsd.protocols.topics.messages import JSON, compact
@@ -142,14 +142,14 @@ class TopicConnection(Connection):
         error = TopicError("expired", "the token has expired; get a new one, and connect again")
         self.close(error.closeCode, error.sentence)
 
+    def closeAsSlow(self, sentence: str) -> None:
+        """Too much waits for this client, which reads too slowly."""
+        self.close(SLOW, sentence, Cause.slow)
+
     def closeForMemory(self) -> None:
         """What waits for this client, and for others that are as slow, takes too much memory."""
         sentence = "the server has no memory left for a client that reads so slowly; try again later"
         self.close(CloseCode.TRY_AGAIN_LATER, sentence, Cause.memory)
-
-    def countSkipped(self) -> None:
-        """A message was not sent, since the client was too slow."""
-        self.factory.counters.skipped += 1
 
 
 def _accessOf(options: TopicsOptions, clock: IReactorTime) -> Access:
@@ -197,7 +197,9 @@ class TopicsFactory(Factory):
             access=_accessOf(options, clock),
             streams=Streams(clock, self.now),
             outboxes=Outboxes(
-                OutboxBounds(Slow(options.slow), options.slow_count, options.slow_size), WaitingItems(self.budget)
+                OutboxBounds(Slow(options.slow), options.slow_count, options.slow_size),
+                WaitingItems(self.budget),
+                self.counters,
             ),
         )
 

@@ -9,7 +9,7 @@ from wsd.protocols.topics.access import Access
 from wsd.protocols.topics.audience import Direct
 from wsd.protocols.topics.encoding import encodeEnveloped
 from wsd.protocols.topics.enveloped.socket import EnvelopedSocket
-from wsd.protocols.topics.errors import SLOW, TopicError
+from wsd.protocols.topics.errors import TopicError
 from wsd.protocols.topics.members import PresenceEvent
 from wsd.protocols.topics.messages import TopicRequest, line, memberFields
 from wsd.protocols.topics.names import checkFilter, checkName, covers, isFilter, matches
@@ -228,15 +228,10 @@ class EnvelopedFeed:
     def skipped(self, item: Item) -> None:
         """An item is not sent: the next one tells."""
         self._skipped[item.topic] = self._skipped.get(item.topic, 0) + 1
-        self._socket.countSkipped()
-
-    def conflated(self, item: Item) -> None:
-        """An item is not sent, since there is a newer one."""
-        self._socket.countSkipped()
 
     def tooSlow(self, oldest: Item) -> None:
         """Too much waits: close."""
-        self._socket.close(SLOW, "this client reads too slowly; resume each topic from its last position")
+        self._socket.closeAsSlow("this client reads too slowly; resume each topic from its last position")
 
     def relieve(self) -> None:
         """The daemon has no memory left: close."""

@@ -35,8 +35,8 @@ class EnvelopedSocket(Protocol):
     def renew(self, subject: Subject) -> None:
         """There is a new token."""
 
+    def closeAsSlow(self, sentence: str) -> None:
+        """Begin the closing handshake, since the client reads too slowly."""
+
     def closeForMemory(self) -> None:
         """Begin the closing handshake, since the daemon has no memory left."""
-
-    def countSkipped(self) -> None:
-        """A message was not sent, since the client was too slow."""
