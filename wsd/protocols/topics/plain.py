@@ -10,9 +10,10 @@ from twisted.python.failure import Failure
 from wsd.connection import Closed, Prepared
 from wsd.frames.codes import CloseCode
 from wsd.logs import ConnectionLog
+from wsd.metrics import Cause
 from wsd.protocols.topics.audience import Direct
 from wsd.protocols.topics.encoding import encodePlain
-from wsd.protocols.topics.errors import GAP, TopicError
+from wsd.protocols.topics.errors import GAP, SLOW, TopicError
 from wsd.protocols.topics.hub import Hub
 from wsd.protocols.topics.inflight import InFlight
 from wsd.protocols.topics.names import isFilter
@@ -48,11 +49,8 @@ class PlainSocket(Protocol):
     def release(self) -> None:
         """Read on."""
 
-    def close(self, code: int, sentence: str) -> None:
+    def close(self, code: int, sentence: str, cause: Cause = Cause.closed) -> None:
         """Begin the closing handshake."""
-
-    def closeAsSlow(self, sentence: str) -> None:
-        """Begin the closing handshake, since the client reads too slowly."""
 
     def closeForMemory(self) -> None:
         """Begin the closing handshake, since the daemon has no memory left."""
@@ -154,7 +152,7 @@ class PlainForm:
         if position is not None and not isFilter(self._topic):
             sentence += f"; continue with ?since={position.before}"
         self._hub.unsubscribe(self, self._levels)
-        self._socket.closeAsSlow(sentence)
+        self._socket.close(SLOW, sentence, Cause.slow)
 
     def relieve(self) -> None:
         """The daemon has no memory left: close."""

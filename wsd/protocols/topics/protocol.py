@@ -19,7 +19,7 @@ from wsd.metrics import Cause
 from wsd.protocols.topics.access import Access, permitted
 from wsd.protocols.topics.choice import backendOf, limitsOf
 from wsd.protocols.topics.enveloped import ENVELOPED, EnvelopedForm
-from wsd.protocols.topics.errors import SLOW, TopicError
+from wsd.protocols.topics.errors import TopicError
 from wsd.protocols.topics.hub import Hub
 from wsd.protocols.topics.local import LocalBackend
 from wsd.protocols.topics.messages import JSON, compact
@@ -141,10 +141,6 @@ class TopicConnection(Connection):
         self._expiry = None
         error = TopicError("expired", "the token has expired; get a new one, and connect again")
         self.close(error.closeCode, error.sentence)
-
-    def closeAsSlow(self, sentence: str) -> None:
-        """Too much waits for this client, which reads too slowly."""
-        self.close(SLOW, sentence, Cause.slow)
 
     def closeForMemory(self) -> None:
         """What waits for this client, and for others that are as slow, takes too much memory."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from wsd.connection import Prepared
+from wsd.metrics import Cause
 from wsd.protocols.topics.access import Access
 from wsd.protocols.topics.audience import Direct
 from wsd.protocols.topics.encoding import encodeEnveloped
 from wsd.protocols.topics.enveloped.socket import EnvelopedSocket
-from wsd.protocols.topics.errors import TopicError
+from wsd.protocols.topics.errors import SLOW, TopicError
 from wsd.protocols.topics.members import PresenceEvent
 from wsd.protocols.topics.messages import TopicRequest, line, memberFields
 from wsd.protocols.topics.names import checkFilter, checkName, covers, isFilter, matches
@@ -231,7 +232,8 @@ class EnvelopedFeed:
 
     def tooSlow(self, oldest: Item) -> None:
         """Too much waits: close."""
-        self._socket.closeAsSlow("this client reads too slowly; resume each topic from its last position")
+        sentence = "this client reads too slowly; resume each topic from its last position"
+        self._socket.close(SLOW, sentence, Cause.slow)
 
     def relieve(self) -> None:
         """The daemon has no memory left: close."""

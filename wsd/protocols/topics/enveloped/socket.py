@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from wsd.logs import ConnectionLog
+from wsd.metrics import Cause
 from wsd.protocols.topics.rules import Subject
 
 
@@ -23,7 +24,7 @@ class EnvelopedSocket(Protocol):
     def send(self, payload: Any) -> None:
         """Send a message."""
 
-    def close(self, code: int, sentence: str) -> None:
+    def close(self, code: int, sentence: str, cause: Cause = Cause.closed) -> None:
         """Begin the closing handshake."""
 
     def hold(self) -> None:
@@ -34,9 +35,6 @@ class EnvelopedSocket(Protocol):
 
     def renew(self, subject: Subject) -> None:
         """There is a new token."""
-
-    def closeAsSlow(self, sentence: str) -> None:
-        """Begin the closing handshake, since the client reads too slowly."""
 
     def closeForMemory(self) -> None:
         """Begin the closing handshake, since the daemon has no memory left."""
