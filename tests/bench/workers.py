@@ -3,8 +3,10 @@
 
 It takes about five minutes, and prints the table of docs/processes.md; ARGS="--rounds 3" for a faster one. Each figure
 is a ratio of two measurements, taken one after the other; the median of several rounds counts. `on two cores` has the
-load generator on the same two cores. `without the load` takes it out: it compares the CPU of all processes of the
-daemon for one message, so it says what two cores would carry if the load came from elsewhere.
+load generator on the same two cores. `without the load` takes it out: the generator has one core, all processes of the
+daemon share the other and keep it busy, and their CPU for one message is compared. So it says what two cores would
+carry if the load came from elsewhere. If all shared both cores, a worker would sleep after each message until the
+generator has sent the next one, and CPU spent on falling asleep and waking would count as CPU of the message.
 """
 
 from __future__ import annotations
@@ -107,6 +109,14 @@ class LoggedDaemon:
             found[pid] = sum(link.startswith("socket:") for link in links)
         return found
 
+    def settledSockets(self) -> dict[int, int]:
+        """Its sockets when the connections of the run before have ended: when they are the same for half a second."""
+        before, now = {0: 0}, self.sockets()
+        while before != now:
+            time.sleep(0.5)
+            before, now = now, self.sockets()
+        return now
+
     def port(self, scheme: str = "ws") -> int:
         """The port of the first listener of this scheme, waited for."""
         for _ in range(1200):
@@ -162,11 +172,31 @@ def run(daemon: LoggedDaemon, seconds: float, path: str, *options: str, tls: boo
     return Result(told["count"] / told["seconds"], told["server_cpu"] / told["count"])
 
 
+@contextmanager
+def apart(*daemons: LoggedDaemon) -> Iterator[None]:
+    """Give the generator a core for itself, and the daemons the other."""
+    first, second = sorted(os.sched_getaffinity(0))[:2]
+    own = os.sched_getaffinity(0)
+    tasks = [int(task.name) for each in daemons for pid in each.pids for task in Path(f"/proc/{pid}/task").iterdir()]
+    for task in tasks:
+        os.sched_setaffinity(task, {first})
+    os.sched_setaffinity(0, {second})
+    try:
+        yield
+    finally:
+        for task in (0, *tasks):
+            os.sched_setaffinity(task, own)
+
+
 def compare(one: LoggedDaemon, two: LoggedDaemon, load: Load, rounds: int, seconds: float) -> tuple[float, float]:
     """The ratios of two workers to one: on two cores, and without the load."""
-    pairs = [[run(daemon, seconds, "/echo", *load.options) for daemon in (one, two)] for _ in range(rounds)]
-    rate = median(both.perSecond / single.perSecond for single, both in pairs)
-    return rate, median(2 * single.cpu / both.cpu for single, both in pairs)
+
+    def measure() -> list[list[Result]]:
+        return [[run(daemon, seconds, "/echo", *load.options) for daemon in (one, two)] for _ in range(rounds)]
+
+    rate = median(both.perSecond / single.perSecond for single, both in measure())
+    with apart(one, two):
+        return rate, median(2 * single.cpu / both.cpu for single, both in measure())
 
 
 def sharedCosts(two: LoggedDaemon, rounds: int, seconds: float) -> Mapping[str, float]:
@@ -178,17 +208,18 @@ def sharedCosts(two: LoggedDaemon, rounds: int, seconds: float) -> Mapping[str, 
     """
     options = ("--connections=100", "--size=1024")
     plain, relayed = [], []
-    for _ in range(rounds):
-        free, shared = (run(two, seconds, path, *options).cpu for path in ("/echo", "/shared"))
-        plain.append(shared / free)
-        free, shared = (run(two, seconds, path, *options, tls=True).cpu for path in ("/echo", "/shared"))
-        relayed.append(2 * shared / free - 1)
+    with apart(two):
+        for _ in range(rounds):
+            free, shared = (run(two, seconds, path, *options).cpu for path in ("/echo", "/shared"))
+            plain.append(shared / free)
+            free, shared = (run(two, seconds, path, *options, tls=True).cpu for path in ("/echo", "/shared"))
+            relayed.append(2 * shared / free - 1)
     return {"by descriptor": median(plain), "by relay": median(relayed)}
 
 
 def evenness(two: LoggedDaemon, number: int = 1000) -> float:
     """By how much the worker with the most connections has more than the one with the fewest; 0.1 is ten percent."""
-    before = two.sockets()
+    before = two.settledSockets()
     with ExitStack() as stack:
         command = [
             str(build.generator()),

@@ -37,6 +37,7 @@ class _Process:
 
         self._reactor = reactor
         self._worker: Any = None
+        self._isStopping = False
         self._options: Any = None
         self._fields: dict[str, Any] = {}
         self._channel = ProcessChannel(reactor, socket.socket(fileno=CHANNEL), self._received, self._lost)
@@ -59,6 +60,12 @@ class _Process:
         if self._worker is not None:
             self._worker.stop()
         else:
+            self._stopReactor()
+
+    def _stopReactor(self) -> None:
+        """End before the worker is there. TERM, the end of the channel and a start that fails may come together."""
+        if not self._isStopping:
+            self._isStopping = True
             self._reactor.stop()
 
     def _received(self, message: Any) -> None:
@@ -81,7 +88,7 @@ class _Process:
                 _log.critical("wsd: {sentence}", event="daemon.unusable", sentence=str(error))
             else:
                 _log.failure("wsd cannot start")
-            self._reactor.stop()
+            self._stopReactor()
 
     def _prepare(self) -> None:
         """Import what a worker needs: the daemon, and the protocols that the options name."""
@@ -139,7 +146,7 @@ class _Process:
         if self._worker is not None:
             self._worker.lost(reason)
         else:
-            self._reactor.stop()
+            self._stopReactor()
 
 
 if __name__ == "__main__":
