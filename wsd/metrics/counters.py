@@ -31,6 +31,7 @@ class Cause(StrEnum):
     shutdown = "shutdown"
     operator = "operator"
     rate_limited = "rate_limited"
+    slow = "slow"
     aborted = "aborted"
 
 

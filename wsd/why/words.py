@@ -89,6 +89,12 @@ CAUSES: Mapping[Cause, Explanation] = {
         " {code}{after}.",
         "Let the client send more slowly, raise the rate in the configuration, or set over_rate to wait.",
     ),
+    Cause.slow: Explanation(
+        "The client read too slowly, and more messages waited for it than the route allows, so the server closed the "
+        "connection with {code}{after}.",
+        "Let the client reconnect and resume from its last position. If it often falls behind, raise slow_count and "
+        "slow_size, or set slow to drop-oldest or latest for the route.",
+    ),
     Cause.aborted: Explanation(
         "The protocol of the route dropped the connection without a closing handshake{after}.",
         "The documentation of the protocol, or other lines of this connection, say why.",

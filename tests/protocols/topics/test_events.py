@@ -6,11 +6,15 @@ import re
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.protocols.topics.routes import Events, at, daemonOf
 from tests.protocols.topics.test_tokens import SECRET, tokenOf
 from wsd.config import Policies
 
 RETRY = "retry: 2000\n\n"
+POLICIES = Policies(high_water=4096, low_water=1024, stall_timeout=3600)
+SKIPPED = re.compile(r'^event: gap\ndata: {"gap":{"topic":"a","skipped":(\d+)}}\n\n', re.MULTILINE)
 
 
 class TestAStream:
@@ -153,9 +157,7 @@ class TestGoingOn:
 
 class TestASlowClient:
     def test_is_cut_off_and_goes_on_where_it_was(self) -> None:
-        daemon = daemonOf(
-            Policies(high_water=4096, low_water=1024, stall_timeout=3600), slow_count=3, history_size=1 << 25
-        )
+        daemon = daemonOf(POLICIES, slow_count=3, history_size=1 << 25)
         events = Events(daemon, "/topics/a")
         sender = at(daemon, "a")
         for number in range(60):
@@ -167,6 +169,33 @@ class TestASlowClient:
         numbers = [line[6:8] for line in (unescaped(events.wire.received) + resumed.read().split("\n"))]
         shown = [number for number in numbers if number.isdigit()]
         assert shown[-1] == "59"
+
+    @pytest.mark.parametrize("topic", ["a", "%2B"])
+    def test_may_lose_the_oldest_which_is_counted_and_told(self, topic: str) -> None:
+        daemon = daemonOf(POLICIES, slow="drop-oldest", slow_count=3)
+        events = Events(daemon, f"/topics/{topic}")
+        sender = at(daemon, "a")
+        for number in range(60):
+            sender.say(f"{number:02}" * 131072)
+        text = events.read()
+        shown = [int(number) for number in re.findall(r"^data: (\d\d)", text, re.MULTILINE)]
+        skipped = [int(count) for count in SKIPPED.findall(text)]
+        assert shown[-3:] == [57, 58, 59]
+        assert len(skipped) == 1
+        assert shown == [*range(60 - 3 - skipped[0]), 57, 58, 59]
+        assert daemon.factories["/topics/*"].counters.skipped == skipped[0]
+
+    def test_may_be_sent_the_newest_of_each_key(self) -> None:
+        daemon = daemonOf(POLICIES, slow="latest")
+        events = Events(daemon, "/topics/a")
+        sender = at(daemon, "a", "?key=k")
+        for number in range(60):
+            sender.say(f"{number:02}" * 131072)
+        text = events.read()
+        shown = re.findall(r"^data: (\d\d)", text, re.MULTILINE)
+        assert shown[-1] == "59"
+        assert "event: gap" not in text
+        assert daemon.factories["/topics/*"].counters.skipped == 60 - len(shown) > 0
 
 
 def unescaped(data: bytes) -> list[str]:

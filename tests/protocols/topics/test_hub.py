@@ -12,7 +12,7 @@ from twisted.logger import capturedLogs
 from tests import wire
 from tests.protocols.topics.routes import Events, ask, at, closing, daemonOf, heard
 from tests.protocols.topics.test_enveloped import ask as say
-from tests.protocols.topics.test_enveloped import enveloped, error, told
+from tests.protocols.topics.test_enveloped import enveloped, error, subscribed, told
 from tests.wire import Client, Daemon
 from wsd.frames import PLANES
 from wsd.protocols.topics.errors import TopicError
@@ -227,8 +227,8 @@ class TestASubscriptionWithLastValues:
             slow.answer()
             hub.backend.publish("a", TopicMessage(text, isBinary=False))
         assert slow.waiting == []
-        subscribed, *messages = told(client)
-        position = int(subscribed["subscribed"]["position"].rpartition("-")[2])
+        answer, *messages = told(client)
+        position = int(answer["subscribed"]["position"].rpartition("-")[2])
         assert [each["message"]["text"] for each in messages] == ["1", "2"][position:]
 
 
@@ -337,6 +337,32 @@ def test_what_was_encoded_is_forgotten() -> None:
     kept = hub.backend._topics["a"]._history
     assert sum(publication._encoded is not None for publication in kept) <= 4
     assert kept[0].position == Position(kept[0].position.epoch, 1)
+
+
+@pytest.mark.parametrize("form", ["plain", "enveloped"])
+def test_what_is_said_together_leaves_as_one_write_in_either_form(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sender in the plain form, which also subscribes, does not keep the messages of others from being gathered."""
+    monkeypatch.setattr(wire, "PLANE", PLANES["_fast"])
+    daemon = daemonOf()
+    sender = at(daemon, "a")
+    [sending] = daemon.connections
+    clients = [at(daemon, "a") if form == "plain" else subscribed(daemon, "a") for _ in range(3)]
+    for text in "12345":
+        sender.protocol.send_text(text.encode())
+    others = [each.frames for each in daemon.connections if each is not sending]
+    hub = daemon.factories["/topics/*"].parts.hub
+    published, sent = hub.published, []
+
+    def publishAndLook(publication: Publication) -> None:
+        published(publication)
+        sent.append(sum(each.sent for each in others) - before)
+
+    monkeypatch.setattr(hub, "published", publishAndLook)
+    before = sum(each.sent for each in others)
+    sender.exchange()
+    assert sent[:-1] == [0] * 4
+    assert sent[-1] > 0
+    assert [len(heard(client)) for client in clients] == [5] * 3
 
 
 def test_what_is_published_together_leaves_as_one_write(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.protocols.topics.routes import at, closing, daemonOf, heard, refusal
 from wsd.config import Policies
+from wsd.metrics import Cause
 
 
 class TestAMessage:
@@ -168,6 +169,7 @@ class TestASlowSubscriber:
         received = [message[0] for message in heard(slow)]
         code, sentence = closing(slow)
         assert code == 4008
+        assert daemon.factories["/topics/*"].counters.closed == {Cause.slow: 1}
         position = re.fullmatch(r"this client reads too slowly; continue with \?since=(\S+)", sentence)
         assert position is not None
         rest = [message[0] for message in heard(at(daemon, "a", f"?since={position[1]}"))]

@@ -218,6 +218,34 @@ class TestAServerThatIsKilled:
         await until(lambda: texts(topics.delivered) == ["1"])
 
     @onReactor
+    async def test_answers_nothing_before_both_connections_are_there(
+        self, server: RedisServer, prefix: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A subscriber with a position would miss what is published between the answer and the resume."""
+        topics = await onServer(server, ROOMY, prefix)
+        link: Any = topics.backend._link  # type: ignore[attr-defined]
+        late: list[Any] = []
+
+        def hold(connection: Any) -> None:
+            """The listening connection comes when the test says so."""
+            if connection is None:
+                link._listenerChanged(None)
+            else:
+                late.append(connection)
+
+        monkeypatch.setattr(link._factories[1], "_changed", hold)
+        server.kill()
+        await until(lambda: topics.backend.ready() is not None)
+        server.start()
+        await until(lambda: link._commands is not None and bool(late))
+        await topics.backend.listen(("a",))
+        with pytest.raises(TopicError, match="Redis is not connected; try again later"):
+            await topics.newest()
+        link._listenerChanged(late[-1])
+        await until(lambda: topics.backend.ready() is None)
+        assert await topics.newest() == []
+
+    @onReactor
     async def test_takes_subscribers_while_it_is_caught_up_with(self, server: RedisServer, prefix: str) -> None:
         other, topics = [await onServer(server, ROOMY, prefix) for _ in range(2)]
         backend: Any = topics.backend

@@ -67,6 +67,11 @@ def encodeGap(loss: Loss) -> bytes:
     return _event(None, line("gap", topic=loss.topic, position=str(loss.position)), "gap")
 
 
+def encodeSkipped(topic: str, count: int) -> bytes:
+    """An event `gap`: so many messages were not sent, since the client is too slow."""
+    return _event(None, line("gap", topic=topic, skipped=count), "gap")
+
+
 def encodeReached(reached: Reached) -> bytes:
     """No event, but the id that the client gives back when it reconnects (HTML 9.2.6)."""
     return f"id: {reached.position}\n\n".encode()
@@ -115,6 +120,8 @@ class EventStream:
         self._outbox = outboxes.open(self, encode)
         self._comments = LoopingCall(self._stayAlive)
         self._comments.clock = clock
+        self._skipped: dict[str, int] = {}
+        """Messages that were skipped and not told of yet, by topic."""
         self._isFull = False
         self._hasBegun = False
         self._isEnding = False
@@ -194,20 +201,25 @@ class EventStream:
         return self._isFull
 
     def send(self, encoded: bytes, item: Item) -> None:
-        """Send an event."""
+        """Send an event, and before it what was skipped."""
+        self._tellSkipped()
         self._request.write(encoded)
 
-    def skipped(self, item: Item) -> None:
-        """An event is not sent: a gap that the client sees by the positions."""
+    def _tellSkipped(self) -> None:
+        for topic, count in self._skipped.items():
+            self._request.write(encodeSkipped(topic, count))
+        self._skipped.clear()
 
-    def conflated(self, item: Item) -> None:
-        """An event is not sent, since there is a newer one."""
+    def skipped(self, item: Item) -> None:
+        """An event is not sent: the next one tells."""
+        self._skipped[item.topic] = self._skipped.get(item.topic, 0) + 1
 
     def blocked(self) -> None:
         """Events wait from now on."""
 
     def cleared(self) -> None:
         """Nothing waits any more."""
+        self._tellSkipped()
 
     def tooSlow(self, oldest: Item) -> None:
         """Too much waits: the client connects again, and says how far it got."""

@@ -192,10 +192,12 @@ class Hub:
     def _send(self, publication: Publication, encoded: tuple[Prepared, ...], connections: Connections) -> None:
         """Send to all connections but the sender's. This is what a large audience costs."""
         connections.refresh(self._blocked, self._version)
-        but = connections.of(publication.message.sender)
+        frames, but = connections.frames, connections.of(publication.message.sender)
         blocked = connections.blocked
-        for message in encoded:
-            self._plane.sendAll(connections.frames, message, but)
+        # Another list ends what is gathered. That of a sender that is alone in its form would, though nobody gets it.
+        if frames and frames != [but]:
+            for message in encoded:
+                self._plane.sendAll(frames, message, but)
         self._give(publication, blocked)
 
     def _give(self, publication: Publication, subscribers: Iterable[Subscriber]) -> None:

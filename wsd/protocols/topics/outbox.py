@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from wsd.metrics import RouteCounters
 from wsd.protocols.topics.position import Position
 from wsd.protocols.topics.publication import Item
 from wsd.protocols.topics.waiting import WaitingItems
@@ -57,9 +58,6 @@ class OutboxReceiver(Protocol):
     def skipped(self, item: Item) -> None:
         """This item waited, and is dropped, since too much waits."""
 
-    def conflated(self, item: Item) -> None:
-        """This item waited, and a newer one of the same key takes its place."""
-
     def relieve(self) -> None:
         """The daemon has no memory left: close the connection."""
 
@@ -70,10 +68,11 @@ class Outboxes:
 
     bounds: OutboxBounds
     items: WaitingItems
+    counters: RouteCounters
 
     def open(self, receiver: OutboxReceiver, encode: Callable[[Any], Any]) -> Outbox:
         """An outbox for one more subscriber."""
-        return Outbox(receiver, encode, self.bounds, self.items)
+        return Outbox(receiver, encode, self.bounds, self.items, self.counters)
 
 
 class Outbox:
@@ -81,6 +80,7 @@ class Outbox:
 
     __slots__ = (
         "_bounds",
+        "_counters",
         "_encode",
         "_isClear",
         "_isHeld",
@@ -94,12 +94,18 @@ class Outbox:
     )
 
     def __init__(
-        self, receiver: OutboxReceiver, encode: Callable[[Any], Any], bounds: OutboxBounds, items: WaitingItems
+        self,
+        receiver: OutboxReceiver,
+        encode: Callable[[Any], Any],
+        bounds: OutboxBounds,
+        items: WaitingItems,
+        counters: RouteCounters,
     ) -> None:
         self._receiver = receiver
         self._encode = encode
         self._bounds = bounds
         self._items = items
+        self._counters = counters
         self._replay: deque[Item] = deque()
         """What the subscriber asked for at first. It is as long as a history may be, and does not make anybody slow."""
         self._waiting: OrderedDict[Hashable, Item] = OrderedDict()
@@ -128,6 +134,7 @@ class Outbox:
                 self.end()
                 self._receiver.tooSlow(oldest)
                 return
+            self._counters.skipped += 1
             self._receiver.skipped(self._pop())
 
     def _keep(self, item: Item) -> None:
@@ -138,7 +145,7 @@ class Outbox:
             before = self._waiting.pop(key, None)
             if before is not None:
                 self._left(before)
-                self._receiver.conflated(before)
+                self._counters.skipped += 1
         self._waiting[key] = item
         self._size += item.size
         self._items.add(self, item)

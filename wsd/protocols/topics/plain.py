@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 from wsd.connection import Closed, Prepared
 from wsd.frames.codes import CloseCode
 from wsd.logs import ConnectionLog
+from wsd.metrics import Cause
 from wsd.protocols.topics.audience import Direct
 from wsd.protocols.topics.encoding import encodePlain
 from wsd.protocols.topics.errors import GAP, SLOW, TopicError
@@ -48,14 +49,11 @@ class PlainSocket(Protocol):
     def release(self) -> None:
         """Read on."""
 
-    def close(self, code: int, sentence: str) -> None:
+    def close(self, code: int, sentence: str, cause: Cause = Cause.closed) -> None:
         """Begin the closing handshake."""
 
     def closeForMemory(self) -> None:
         """Begin the closing handshake, since the daemon has no memory left."""
-
-    def countSkipped(self) -> None:
-        """A message was not sent, since the client was too slow."""
 
 
 class PlainForm:
@@ -146,11 +144,6 @@ class PlainForm:
 
     def skipped(self, item: Item) -> None:
         """A publication is not sent; the plain form cannot tell."""
-        self._socket.countSkipped()
-
-    def conflated(self, item: Item) -> None:
-        """A publication is not sent, since there is a newer one."""
-        self._socket.countSkipped()
 
     def tooSlow(self, oldest: Item) -> None:
         """Too much waits: close, and tell where to go on."""
@@ -159,7 +152,7 @@ class PlainForm:
         if position is not None and not isFilter(self._topic):
             sentence += f"; continue with ?since={position.before}"
         self._hub.unsubscribe(self, self._levels)
-        self._socket.close(SLOW, sentence)
+        self._socket.close(SLOW, sentence, Cause.slow)
 
     def relieve(self) -> None:
         """The daemon has no memory left: close."""

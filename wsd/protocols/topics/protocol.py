@@ -161,10 +161,6 @@ class TopicConnection(Connection):
         sentence = "the server has no memory left for a client that reads so slowly; try again later"
         self.close(CloseCode.TRY_AGAIN_LATER, sentence, Cause.memory)
 
-    def countSkipped(self) -> None:
-        """A message was not sent, since the client was too slow."""
-        self.factory.counters.skipped += 1
-
 
 def _accessOf(options: TopicsOptions, clock: IReactorTime) -> Access:
     try:
@@ -211,7 +207,9 @@ class TopicsFactory(Factory):
             access=_accessOf(options, clock),
             streams=Streams(clock, self.now),
             outboxes=Outboxes(
-                OutboxBounds(Slow(options.slow), options.slow_count, options.slow_size), WaitingItems(self.budget)
+                OutboxBounds(Slow(options.slow), options.slow_count, options.slow_size),
+                WaitingItems(self.budget),
+                self.counters,
             ),
         )
 

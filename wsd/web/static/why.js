@@ -17,6 +17,7 @@ addWords({
     "why.invalid_payload": "a text message was not valid UTF-8", "why.too_big": "a message was larger than allowed",
     "why.internal_error": "an internal error occurred; see the server's log", "why.shutdown": "the server is shutting down",
     "why.operator": "an operator closed it", "why.rate_limited": "too much was sent per second",
+    "why.slow": "the browser read too slowly",
     "why.aborted": "the route dropped it without a closing handshake", "why.lost": "the connection was lost",
   },
   zh: {
@@ -30,6 +31,7 @@ addWords({
     "why.invalid_payload": "文本消息不是有效的 UTF-8", "why.too_big": "消息超过允许的大小",
     "why.internal_error": "服务器内部错误，详情见服务器日志", "why.shutdown": "服务器正在关闭",
     "why.operator": "被管理员关闭", "why.rate_limited": "每秒发送的数据过多",
+    "why.slow": "浏览器读取太慢",
     "why.aborted": "该路由未经关闭握手直接断开", "why.lost": "连接中断",
   },
 });

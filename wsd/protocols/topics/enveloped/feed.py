@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from wsd.connection import Prepared
+from wsd.metrics import Cause
 from wsd.protocols.topics.access import Access
 from wsd.protocols.topics.audience import Direct
 from wsd.protocols.topics.encoding import encodeEnveloped
@@ -228,15 +229,11 @@ class EnvelopedFeed:
     def skipped(self, item: Item) -> None:
         """An item is not sent: the next one tells."""
         self._skipped[item.topic] = self._skipped.get(item.topic, 0) + 1
-        self._socket.countSkipped()
-
-    def conflated(self, item: Item) -> None:
-        """An item is not sent, since there is a newer one."""
-        self._socket.countSkipped()
 
     def tooSlow(self, oldest: Item) -> None:
         """Too much waits: close."""
-        self._socket.close(SLOW, "this client reads too slowly; resume each topic from its last position")
+        sentence = "this client reads too slowly; resume each topic from its last position"
+        self._socket.close(SLOW, sentence, Cause.slow)
 
     def relieve(self) -> None:
         """The daemon has no memory left: close."""

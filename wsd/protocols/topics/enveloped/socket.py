@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from wsd.auth.outcome import AuthenticatedUser
 from wsd.logs import ConnectionLog
+from wsd.metrics import Cause
 from wsd.protocols.topics.rules import Subject
 
 
@@ -24,7 +25,7 @@ class EnvelopedSocket(Protocol):
     def send(self, payload: Any) -> None:
         """Send a message."""
 
-    def close(self, code: int, sentence: str) -> None:
+    def close(self, code: int, sentence: str, cause: Cause = Cause.closed) -> None:
         """Begin the closing handshake."""
 
     def hold(self) -> None:
@@ -41,6 +42,3 @@ class EnvelopedSocket(Protocol):
 
     def closeForMemory(self) -> None:
         """Begin the closing handshake, since the daemon has no memory left."""
-
-    def countSkipped(self) -> None:
-        """A message was not sent, since the client was too slow."""

@@ -221,8 +221,13 @@ class RedisLink:
     # -- commands -------------------------------------------------------------------------------------------------
 
     def run(self, *command: Any) -> Deferred[Any]:
-        """A command's answer. Fails with LinkLost, or with ResponseError."""
-        return self._run(self._commands, *command)
+        """
+        A command's answer. Fails with LinkLost, or with ResponseError.
+
+        Nothing is asked before both connections are there: a position that was read earlier would be before that from
+        which topics are followed, and what is published between the two would be missed.
+        """
+        return self._run(self._commands if self.isUp else None, *command)
 
     def script(self, script: Script, keys: list[str], *arguments: Any) -> Deferred[Any]:
         """A script's answer; Redis is sent the script where it does not know it yet."""
