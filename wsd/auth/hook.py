@@ -12,7 +12,7 @@ from hashlib import sha256
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError, ConnectionLost
 from twisted.internet.error import TimeoutError as TookTooLong
 from twisted.internet.interfaces import IReactorTime
@@ -172,14 +172,8 @@ class HttpHook:
         span = caller.request("GET", self._url.decode("ascii"))
         for name, value in span.passOn():
             fields.setRawHeaders(name, [value])
-        try:
+        with span.endsWith():
             response = await self._ask(fields)
-        except CancelledError:
-            span.end("timeout")
-            raise
-        except Exception as error:
-            span.end(type(error).__name__)
-            raise
         span.answered(response.code, response.code in _EXPECTED)
         return response
 
@@ -273,14 +267,8 @@ class FunctionHook:
         """The same as a span of the caller's trace."""
         name = getattr(self._function, "__qualname__", type(self._function).__name__)
         span = caller.begin(f"hook {name}", {"code.function.name": name}, isOurs=True)
-        try:
+        with span.endsWith():
             answer = await self._call(request)
-        except CancelledError:
-            span.end("timeout")
-            raise
-        except Exception as error:
-            span.end(type(error).__name__)
-            raise
         span.end()
         return answer
 

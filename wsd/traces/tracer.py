@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode, format_trace_id
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from twisted.internet.defer import CancelledError
 
 from wsd.head import Head
 from wsd.policies.address import Peer
@@ -79,6 +81,18 @@ class Span:
     def answered(self, status: int, isExpected: bool = False) -> None:
         """End a call over HTTP that was answered. A status of 400 and above is an error, unless it `isExpected`."""
         self._end(status, str(status) if status >= _CLIENT_ERROR and not isExpected else None)
+
+    @contextmanager
+    def endsWith(self, cancelled: Callable[[], str] = lambda: "timeout") -> Iterator[None]:
+        """End with the error that the body raises, if it raises one; `cancelled` names a cancellation."""
+        try:
+            yield
+        except CancelledError:
+            self.end(cancelled())
+            raise
+        except Exception as error:
+            self.end(type(error).__name__)
+            raise
 
     def identify(self, connectionId: str) -> None:
         """Note the id of the connection or request in wsd's log and answers."""

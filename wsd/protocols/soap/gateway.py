@@ -11,7 +11,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lxml import etree
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError, ConnectionLost
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -172,14 +172,8 @@ class SoapGateway:
         """The same as a span, whose trace is passed on."""
         for name, value in span.passOn():
             headers.setRawHeaders(name, [value])
-        try:
+        with span.endsWith(lambda: "timeout" if requester.isOpen else "client_left"):
             response = await self._post(body, headers)
-        except CancelledError:
-            span.end("timeout" if requester.isOpen else "client_left")
-            raise
-        except Exception as error:
-            span.end(type(error).__name__)
-            raise
         span.answered(response.status)
         return response
 
