@@ -17,7 +17,20 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 
-TARGETS = ("head", "proxy", "hello", "frames")
+TARGETS = (
+    "head",
+    "door",
+    "proxy",
+    "hello",
+    "frames",
+    "soap",
+    "framing",
+    "stream",
+    "stanza",
+    "topics",
+    "blob",
+    "config",
+)
 """The names of the modules with a `check`."""
 
 HERE = Path(__file__).parent
