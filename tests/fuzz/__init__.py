@@ -24,6 +24,7 @@ TARGETS = (
     "hello",
     "frames",
     "soap",
+    "nbfx",
     "framing",
     "stream",
     "stanza",
