@@ -22,8 +22,8 @@ def python() -> str:
         options = ("--quiet", "--disable-pip-version-check", "--only-binary", ":all:")
         if subprocess.run([_PYTHON, "-m", "pip", "install", *options, "-r", _REQUIREMENTS]).returncode != 0:
             raise SystemExit(
-                f"fuzz: pip cannot install atheris; it has wheels for CPython 3.11 and newer on Linux x86_64 only, "
-                f"and this is {sys.implementation.name} {sys.version.split()[0]} on {sysconfig.get_platform()}"
+                f"fuzz: pip cannot install atheris; it has wheels for CPython 3.11 and newer on Linux x86_64, and "
+                f"this is {sys.implementation.name} {sys.version.split()[0]} on {sysconfig.get_platform()}"
             )
         mark.write_text(_REQUIREMENTS.read_text())
     return str(_PYTHON)

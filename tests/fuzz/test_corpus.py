@@ -33,3 +33,10 @@ def test_the_seeds_reach_what_a_protocol_does(
 
 def test_there_are_seeds_for_targets_only() -> None:
     assert sorted(folder.name for folder in CORPUS.iterdir()) == sorted(TARGETS)
+
+
+def test_a_target_fails_if_what_must_agree_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.fuzz.head.pythonSplit", lambda data: None)
+    with pytest.raises(AssertionError) as failed:
+        replay("head", [CORPUS / "head" / "upgrade"])
+    assert "the input is" in failed.value.__notes__[0]
