@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all audit check conformance conformance-short asan mutants bench bench-blob bench-canvas bench-soap bench-handlers bench-topics bench-yjs bench-uses bench-workers bench-xmpp man soak clean programs
+.PHONY: help run test test-all audit check conformance conformance-short asan fuzz mutants bench bench-blob bench-canvas bench-soap bench-handlers bench-topics bench-yjs bench-uses bench-workers bench-xmpp man soak clean programs
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## /\1\t/p' Makefile | expand -t 20
@@ -43,6 +43,9 @@ conformance-short: $(VENV)/test $(VENV)/fast  ## three minutes' part of it
 
 asan: $(VENV)/test $(VENV)/fast  ## test the compiled modules with AddressSanitizer, with frames cut at any byte; ARGS="--seconds 600"
 	VENV=$(VENV) tools/asan $(ARGS)
+
+fuzz: $(VENV)/test $(VENV)/fast  ## coverage-guided fuzzing of what reads bytes from strangers, a minute a target; ARGS="head frames --seconds 3600 --seed 1"
+	$(VENV)/bin/python -m tests.fuzz $(ARGS)
 
 mutants: $(VENV)/test $(VENV)/fast  ## change the source in a hundred places, one at a time: which changes no test notices; ARGS="--seed 2 --only head"
 	$(VENV)/bin/python tools/mutants.py $(ARGS)

@@ -38,6 +38,7 @@ ATTACKS = {
     "prefix without a namespace": ("<a:b/>", "not-well-formed"),
     "attribute twice": ("<a b='1' b='2'/>", "not-well-formed"),
     "attribute twice by namespace": ("<a xmlns:b='n' xmlns:c='n' b:d='1' c:d='2'/>", "not-well-formed"),
+    "UTF-16": ("<\0a\0/\0>\0", "not-well-formed"),
     "control character": ("<a>\x01</a>", "not-well-formed"),
     "no character": ("<a>&#xFFFF;</a>", "not-well-formed"),
     "half a surrogate": ("<a>&#xD800;</a>", "not-well-formed"),

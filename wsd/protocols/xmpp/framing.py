@@ -148,12 +148,23 @@ class Builder:
             self._stack[-1].children.append(data)
 
 
+def checkEncoding(data: bytes) -> None:
+    """
+    Raises StreamError for a zero byte, which no XML in UTF-8 has (RFC 6120 11.6).
+
+    Expat takes a document for UTF-16 if it begins so, even if it was told that the encoding is UTF-8.
+    """
+    if b"\0" in data:
+        raise StreamError("not-well-formed", "XML has no zero bytes; send it in UTF-8 (RFC 6120 11.6)")
+
+
 def parse(message: bytes, limits: XmlLimits = DEFAULTS) -> Element:
     """Parses the one element of a message. Raises StreamError."""
     if len(message) > limits.size:
         raise StreamError("policy-violation", f"a message has at most {limits.size} bytes")
     if message[:1] != b"<":
         raise StreamError("not-well-formed", "a message begins with < (RFC 7395 3.3.3)")
+    checkEncoding(message)
     builder = Builder(limits)
     try:
         builder.parser().Parse(message, True)

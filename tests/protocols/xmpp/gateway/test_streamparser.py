@@ -40,9 +40,13 @@ class Listener:
 def parsed(*pieces: bytes, limits: XmlLimits | None = None) -> Listener:
     heard = Listener()
     parser = StreamParser(limits or XmlLimits(), heard)
-    for piece in (HEADER, *pieces):
-        parser.feed(piece)
+    feed(parser, [HEADER, *pieces])
     return heard
+
+
+def feed(parser: StreamParser, pieces: list[bytes]) -> None:
+    for piece in pieces:
+        parser.feed(piece)
 
 
 def inPieces(data: bytes, size: int) -> list[bytes]:
@@ -62,6 +66,20 @@ class TestEachElement:
     def test_may_use_the_prefixes_of_the_stream(self) -> None:
         (element,) = parsed(b"<message p:a='1'><p:b/></message>").elements
         assert element.toXml() == f'<message xmlns="{CLIENT}" xmlns:a0="urn:p" a0:a="1"><b xmlns="urn:p"/></message>'
+
+
+class TestAnotherEncoding:
+    """A stream is UTF-8 (RFC 6120 11.6). By itself, expat takes zero bytes at its beginning for UTF-16."""
+
+    @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+    @pytest.mark.parametrize("size", [1, 3, 100])
+    def test_ends_the_stream(self, encoding: str, size: int) -> None:
+        listener = Listener()
+        pieces = inPieces("<stream><a/></stream>".encode(encoding), size)
+        with pytest.raises(StreamError) as refused:
+            feed(StreamParser(XmlLimits(), listener), pieces)
+        assert refused.value.condition == "not-well-formed"
+        assert listener.roots == 0
 
 
 TOO_MUCH = {

@@ -7,7 +7,7 @@ from typing import Protocol
 from xml.parsers.expat import ExpatError, XMLParserType
 
 from wsd.protocols.xmpp.errors import StreamError
-from wsd.protocols.xmpp.framing import Builder, XmlLimits
+from wsd.protocols.xmpp.framing import Builder, XmlLimits, checkEncoding
 from wsd.protocols.xmpp.stanza import LANG, Element, quote
 
 _ADDRESSES = ("to", "from", "id", "type", LANG)
@@ -74,6 +74,7 @@ class StreamParser(Builder):
 
     def feed(self, data: bytes) -> None:
         """Parse some bytes. Raises StreamError."""
+        checkEncoding(data)
         while data:
             try:
                 self._expat.Parse(data, False)

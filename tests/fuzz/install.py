@@ -1,0 +1,35 @@
+"""Installs atheris into a virtual environment of its own, which also sees the libraries of wsd's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+
+from tests.fuzz import CACHE, HERE
+
+_REQUIREMENTS = HERE / "requirements.txt"
+_VENV = CACHE / f"venv-{sys.version_info.major}.{sys.version_info.minor}"
+_PYTHON = _VENV / "bin" / "python"
+
+
+def python() -> str:
+    """The Python that has atheris. Ends the program with a sentence if there is no wheel for this Python."""
+    mark = _VENV / "installed"
+    if not mark.exists() or mark.read_text() != _REQUIREMENTS.read_text():
+        subprocess.run([sys.executable, "-m", "venv", _VENV], check=True)
+        options = ("--quiet", "--disable-pip-version-check", "--only-binary", ":all:")
+        if subprocess.run([_PYTHON, "-m", "pip", "install", *options, "-r", _REQUIREMENTS]).returncode != 0:
+            raise SystemExit(
+                f"fuzz: pip cannot install atheris; it has wheels for CPython 3.11 and newer on Linux x86_64, and "
+                f"this is {sys.implementation.name} {sys.version.split()[0]} on {sysconfig.get_platform()}"
+            )
+        mark.write_text(_REQUIREMENTS.read_text())
+    return str(_PYTHON)
+
+
+def environment() -> dict[str, str]:
+    """The variables with which it finds the tree and wsd's libraries."""
+    paths = (str(HERE.parents[1]), sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}

@@ -1,0 +1,72 @@
+"""Conversations by messages: an input has one on each line, and every answer is a JSON object with one member."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from zlib import crc32
+
+from tests.fuzz.memory import Caller
+
+_UPGRADE = (
+    "GET {path} HTTP/1.1\r\nHost: localhost:9998\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    "Sec-WebSocket-Protocol: {subprotocol}\r\n\r\n"
+)
+_MOST_LINES = 64
+_BROKEN = 1011
+
+
+def converse(caller: Caller, path: str, subprotocol: str, data: bytes) -> set[str]:
+    """
+    Say each line of an input, and check what is answered. Returns the names of the answers.
+
+    A line that begins with = is a binary message, with + a chunk of an upload: its offset, a space and its bytes. A
+    line that begins with ~ lets ten seconds pass. Any other is a text message.
+    """
+    caller.send(_UPGRADE.format(path=path, subprotocol=subprotocol).encode())
+    assert caller.take().startswith(b"HTTP/1.1 101 ")
+    names: set[str] = set()
+    for line in data.split(b"\n")[:_MOST_LINES]:
+        if line[:1] == b"~":
+            caller.daemon.reactor.advance(10)
+        elif line[:1] == b"=":
+            caller.send(_frame(2, line[1:]))
+        elif line[:1] == b"+":
+            caller.send(_frame(2, _chunk(line[1:])))
+        else:
+            caller.send(_frame(1, line))
+        names.update(_namesOf(caller.take()))
+    return names
+
+
+def _chunk(line: bytes) -> bytes:
+    """A chunk of blob.wsd.v1, with the checksum that no fuzzer finds by changing bytes."""
+    offset, _, content = line.partition(b" ")
+    number = int(offset) % (1 << 64) if offset.isdigit() and len(offset) < 20 else 0
+    return struct.pack(">QI", number, crc32(content)) + content
+
+
+def _frame(opcode: int, payload: bytes) -> bytes:
+    """A frame of a client, masked with zeros."""
+    size = len(payload)
+    length = bytes([0x80 | size]) if size < 126 else struct.pack("!BH", 0x80 | 126, size)
+    return bytes([0x80 | opcode]) + length + bytes(4) + payload
+
+
+def _namesOf(stream: bytes) -> Iterator[str]:
+    """The names of messages in the frames of a daemon. Checks that a text has one member, and that nothing failed."""
+    while stream:
+        start, size = 2, stream[1]
+        if size > 125:
+            start, size = (4, int.from_bytes(stream[2:4])) if size == 126 else (10, int.from_bytes(stream[2:10]))
+        opcode, payload = stream[0] & 15, stream[start : start + size]
+        if opcode == 1:
+            answer = json.loads(payload)
+            assert isinstance(answer, dict)
+            assert len(answer) == 1
+            yield from answer
+        elif opcode == 8:
+            assert int.from_bytes(payload[:2]) != _BROKEN, payload
+        stream = stream[start + size :]
