@@ -11,7 +11,7 @@ import shutil
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from struct import unpack
+from struct import pack, unpack
 from tempfile import TemporaryDirectory
 from typing import Any
 from zlib import crc32
@@ -223,9 +223,13 @@ class BlobModel(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 1), isRude=st.booleans())
     def lose(self, number: int, isRude: bool) -> None:
-        """The connection is lost, and comes again."""
+        """The connection is lost in the midst of a chunk, and comes again."""
         sender = self.senders[number]
         self.hear()
+        if sender.token is not None:
+            client = sender.uploader.client
+            client.protocol.send_binary(pack(">QI", sender.next, 0) + b"half of a chunk")
+            client.wire.send(b"".join(client.protocol.data_to_send())[:-5])
         sender.uploader.client.wire.reset() if isRude else sender.uploader.lose()
         self.leave(sender)
         self.reconnected += 1
