@@ -29,6 +29,8 @@ globalLogBeginner.beginLoggingTo(
 
 # How long an example takes depends on what else the machine does.
 settings.register_profile("wsd", deadline=None)
+# For `make soak`: see tests/property/sequences.py.
+settings.register_profile("soak", deadline=None, print_blob=True)
 settings.load_profile("wsd")
 
 

@@ -88,6 +88,18 @@ class TestARestart:
         assert not (await topics.publish("1", once="k")).isDuplicate
 
     @onReactor
+    async def test_keeps_them_though_their_topic_was_dropped_for_others(self, path: Path) -> None:
+        limits = Limits(topics=2)
+        made = InFile(path, limits)
+        topics = await started(made.backend, made.clock)
+        first = await topics.publish("1", once="k")
+        for topic in "bc":
+            await topics.publish("1", topic)
+        topics = await self.again(topics, path, limits)
+        again = await topics.publish("1", once="k")
+        assert (again.position, again.isDuplicate) == (first.position, True)
+
+    @onReactor
     async def test_keeps_ages(self, path: Path) -> None:
         made = InFile(path, Limits(age=10))
         topics = await started(made.backend, made.clock)

@@ -231,6 +231,40 @@ class TestResume:
         assert heard[0].name == "resumed"
         assert [each.name for each in bob.heard()][-2:] == ["error", "close"]
 
+    def test_what_its_receiver_has_not_acknowledged_is_not_asked_for_again(self, host: Host) -> None:
+        (alice, resumeId), (bob, _) = managed(host, "alice"), managed(host, "bob")
+        alice.say(message(bob.jid))
+        alice.lose()
+        alice, heard = resume(host, "alice", resumeId, 0)
+        assert (heard[0].name, heard[0].get("h")) == ("resumed", "1")
+        assert handled(alice.say(R)) == ["1"]
+        assert bodies(bob.heard()) == ["hello"]
+
+    def test_it_waits_until_what_was_sent_before_is_written(self, host: Host) -> None:
+        alice, resumeId = managed(host, "alice")
+        talker = host.connect()
+        talker.say(OPEN)
+        talker.authenticate("alice", "SCRAM-SHA-256", "alice")
+        talker.say(OPEN)
+        host.pool.slow = True
+        alice.say(message("bob@localhost"))
+        assert talker.say(f"<resume xmlns='{SM}' previd='{resumeId}' h='0'/>") == []
+        host.pool.catchUp()
+        assert [(each.name, each.get("h")) for each in talker.heard()] == [("resumed", "1")]
+
+    def test_a_client_that_leaves_meanwhile_takes_nothing_over(self, host: Host) -> None:
+        alice, resumeId = managed(host, "alice")
+        talker = host.connect()
+        talker.say(OPEN)
+        talker.authenticate("alice", "SCRAM-SHA-256", "alice")
+        talker.say(OPEN)
+        host.pool.slow = True
+        alice.say(message("bob@localhost"))
+        talker.say(f"<resume xmlns='{SM}' previd='{resumeId}' h='0'/>")
+        talker.lose()
+        host.pool.catchUp()
+        assert handled(alice.say(R)) == ["1"]
+
     @pytest.mark.parametrize("resumeId", ["none", ""])
     def test_an_unknown_id_fails_and_a_resource_may_be_bound(self, host: Host, resumeId: str) -> None:
         talker, heard = resume(host, "bob", resumeId, 0)

@@ -106,7 +106,7 @@ class Journal:
         """Write a batch. It is on the disk when this returns, as a whole or not at all."""
         with transaction(self._db):
             for name in changes.dropped:
-                for table in ("message", "last", "once"):
+                for table in ("message", "last"):
                     self._db.execute(f"DELETE FROM {table} WHERE topic = ?", (name,))
                 self._db.execute("DELETE FROM topic WHERE name = ?", (name,))
             self._db.executemany(

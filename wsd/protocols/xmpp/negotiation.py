@@ -211,6 +211,9 @@ class Binding:
         if isinstance(found, Element):
             stream.write(found.toXml())
             return
+        if not stream.isOpen:
+            return
+        self._resumption.takeOver(found, element)
         assert found.inbound is not None
         # <resumed/> comes before the stanzas that `attach` sends again; writing it may end the stream.
         found.stream = stream

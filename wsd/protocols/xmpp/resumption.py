@@ -49,21 +49,30 @@ class Resumption:
 
     async def resume(self, bare: str, element: Element) -> Session | Element:
         """
-        Returns the session that a <resume/> asks for, without a stream, or the <failed/> that answers it.
+        Returns the session that a <resume/> asks for, or the <failed/> that answers it.
 
-        Raises StreamError for an impossible h, and StoreError.
+        All that was received in the session is handled by then. Raises StreamError for an impossible h, and StoreError.
         """
         resumeId, handled = element.get("previd"), numberOf(element)
         session = self.sessions.get(resumeId)
+        if session is not None and session.user.bare == bare:
+            session.outbound.check(handled)
+            while session.inbound is not None and session.inbound.receipts:
+                await session.inbound.settled()
+            session = self.sessions.get(resumeId)
         if session is None or session.user.bare != bare:
             kept = await self._store.get(STREAM, bare, resumeId)
             return failed("item-not-found", self._quarantine.handled(bare, resumeId, kept))
+        return session
+
+    def takeOver(self, session: Session, element: Element) -> None:
+        """Take a session from its stream, if it has one, for the <resume/> of another. Raises StreamError."""
+        handled = numberOf(element)
         session.outbound.check(handled)
         if session.stream is not None:
             old, session.stream = session.stream, None
             old.supplant()
         session.acknowledge(handled)
-        return session
 
     def forget(self, session: Session, keepsCount: bool) -> None:
         """Called when a session has ended. With `keepsCount` its client may still ask how many stanzas were handled."""

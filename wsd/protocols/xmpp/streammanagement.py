@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from wsd.protocols.xmpp.errors import StreamError
@@ -109,6 +110,7 @@ class Inbound:
         self._isAnswering = False
         """Whether the count of an answer is being written; another <r/> may come meanwhile."""
         self._timer: IDelayedCall | None = None
+        self._settling: list[Deferred[None]] = []
 
     def begin(self) -> Receipt:
         """Called when a stanza has arrived. Returns its receipt."""
@@ -137,7 +139,12 @@ class Inbound:
             self.count()
         if not self.receipts:
             self._answer()
-        elif self._isAsked and all(not receipt.isOpen and not receipt.entries for receipt in self.receipts):
+            settling, self._settling = self._settling, []
+            for waiting in settling:
+                waiting.callback(None)
+        elif (self._isAsked or self._settling) and all(
+            not receipt.isOpen and not receipt.entries for receipt in self.receipts
+        ):
             self._writes.whenWritten(max(receipt.number for receipt in self.receipts), self.progress)
 
     def stopTimer(self) -> None:
@@ -149,10 +156,25 @@ class Inbound:
     def _impatient(self) -> None:
         """Store what receivers have not acknowledged by now: they may never do so."""
         self._timer = None
+        self._spool()
+        self.progress()
+
+    def _spool(self) -> None:
         for receipt in list(self.receipts):
             for entry in list(receipt.entries):
                 entry.receiver.spool(entry)
+
+    def settled(self) -> Deferred[None]:
+        """
+        Returns a Deferred that fires when all received stanzas were handled; the receivers are not waited for.
+
+        A client that resumes sends every stanza again that was not handled (XEP-0198 5). None may be handled twice.
+        """
+        waiting: Deferred[None] = Deferred()
+        self._settling.append(waiting)
+        self._spool()
         self.progress()
+        return waiting
 
     def _answer(self) -> None:
         """Answer a pending <r/> once the count is on disk, for a client that resumes after a restart."""
