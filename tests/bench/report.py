@@ -123,9 +123,15 @@ def _column(cell: Cell, samples: Samples, group: str, found: Verdict | None) -> 
 
 
 def _beside(found: Verdict) -> str:
-    names = {"wsd": "by an entry point", "wsd-alone": "of these alone", "zlib": "of zlib's bytes"}
+    names = {
+        "wsd-entry": "by an entry point",
+        "wsd-workers": "with two workers",
+        "topics-enveloped": "enveloped",
+        "wsd-alone": "of these alone",
+        "zlib": "of zlib's bytes",
+    }
     assert found.ratio is not None
-    return f"{names[found.target.against]} ({_judged(found.ratio, found)})"
+    return f"{names[found.target.subject or found.target.against]} ({_judged(found.ratio, found)})"
 
 
 def _judged(ratio: float, found: Verdict | None) -> str:
