@@ -14,7 +14,6 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from wsd.config import Config
@@ -35,7 +34,9 @@ from wsd.processes.sockets import listenersFor
 from wsd.processes.supply import ProcessSupply
 from wsd.processes.worker import ALIVE, OWNER
 from wsd.service.multiprocess import Successor
+from wsd.service.periodic import PeriodicTasks
 from wsd.service.report import logListeners, pagesOf, warnOfBuiltIn
+from wsd.service.signals import Signals
 from wsd.service.upgrading import UpgradeRefused, refuseUpgrade
 
 
@@ -85,8 +86,8 @@ class Parent(Service):
             for number in range(config.workers)
         ]
         self._counts = SharedCounts(self.children)
-        self._signals: dict[int, Any] = {}
-        self._loops: list[LoopingCall] = []
+        self._signals = Signals(reactor)
+        self._tasks = PeriodicTasks(reactor)
         self._hasServed = False
         self._stopped: Deferred[None] | None = None
         self.reloading = WorkersReloading(config, reread, self.children, self.systemd, self.listening.offer)
@@ -106,22 +107,17 @@ class Parent(Service):
         """Start the workers."""
         super().startService()
         # Without a handler, they would end the daemon.
-        self._handle(signal.SIGHUP, self.reload)
-        self._handle(signal.SIGUSR2, self._upgradeBySignal)
+        self._signals.handle(signal.SIGHUP, self.reload)
+        self._signals.handle(signal.SIGUSR2, self._upgradeBySignal)
         raiseDescriptorLimit()
         self._reactor.callWhenRunning(self._startAll)
-
-    def _handle(self, number: int, call: Callable[[], object]) -> None:
-        """Call this at a signal, and remember what was to happen before."""
-        before = signal.signal(number, lambda *_: self._reactor.callFromThread(call))
-        self._signals.setdefault(number, before)
 
     def _startAll(self) -> None:
         for child in self.children:
             child.start()
         if self.predecessor is not None:
             self.predecessor.takeOver(self)
-        self._repeat(ALIVE, self._watch)
+        self._tasks.add(ALIVE, self._watch)
 
     def _started(self, child: Child) -> None:
         """Give a new process what it needs, and connect it with the owner."""
@@ -143,12 +139,6 @@ class Parent(Service):
         if child is not owner and child.isRunning and owner.isRunning:
             connect(owner, child)
 
-    def _repeat(self, seconds: float, call: Callable[[], Any]) -> None:
-        loop = LoopingCall(call)
-        loop.clock = self._reactor
-        loop.start(seconds).addErrback(lambda failure: self.log.failure("a periodic task failed", failure))
-        self._loops.append(loop)
-
     def _serve(self) -> None:
         """All workers serve for the first time."""
         self._hasServed = True
@@ -167,7 +157,7 @@ class Parent(Service):
         self.systemd.notify("READY=1", self._status)
         self.listening.keep(self.systemd)
         if self.systemd.watchdog is not None:
-            self._repeat(self.systemd.watchdog / 2, lambda: self.systemd.notify("WATCHDOG=1"))
+            self._tasks.add(self.systemd.watchdog / 2, lambda: self.systemd.notify("WATCHDOG=1"))
 
     @property
     def _status(self) -> str:
@@ -296,7 +286,7 @@ class Parent(Service):
         if self.successor is not None and not self.hasHandedOver:
             self.successor.abort()
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._handle(number, self._stopNow)
+            self._signals.handle(number, self._stopNow)
         if not self.hasHandedOver:
             self.systemd.notify("STOPPING=1", "closing the connections")
         self.listening.close(ownsPaths=not self.hasHandedOver)
@@ -315,9 +305,6 @@ class Parent(Service):
             child.send("now", {})
 
     def _end(self, result: Any) -> Any:
-        for loop in self._loops:
-            if loop.running:
-                loop.stop()
-        for number, handler in self._signals.items():
-            signal.signal(number, handler)
+        self._tasks.stop()
+        self._signals.restore()
         return result
