@@ -9,10 +9,9 @@ import pytest
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionRefusedError as NotThere
 from twisted.internet.testing import StringTransport
-from twisted.python.failure import Failure
-from twisted.web.client import ResponseDone
 from twisted.web.http_headers import Headers as FieldLines
 
+from tests.agent import Response
 from tests.auth.helpers import daemonWith, fetched, fieldOf, opened, statusOf
 from tests.web.test_door import get, upgrade
 from tests.wire import Daemon
@@ -20,20 +19,6 @@ from wsd.auth import authenticator, hook
 from wsd.config.auth import Auth
 
 URL = "http://127.0.0.1:8080/auth"
-
-
-class Response:
-    """An answer of the service. `body` is what it sends after its head."""
-
-    def __init__(self, code: int, fields: dict[str, list[str]] | None = None, body: bytes = b"") -> None:
-        self.code = code
-        self.headers = FieldLines(fields or {})
-        self._body = body
-
-    def deliverBody(self, protocol: Any) -> None:
-        protocol.makeConnection(StringTransport())
-        protocol.dataReceived(self._body)
-        protocol.connectionLost(Failure(ResponseDone()))
 
 
 class Service:

@@ -11,8 +11,9 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock
 
+from tests.agent import Response
 from tests.auth.helpers import SECRET, hashed, users
-from tests.auth.test_hook import Response, Service
+from tests.auth.test_hook import Service
 from tests.auth.test_hook import service as service  # A fixture.
 from tests.pool import PoolAtOnce
 from wsd.auth.authenticator import Authenticator, Authenticators

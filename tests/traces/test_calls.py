@@ -9,11 +9,9 @@ import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectionRefusedError as NotThere
-from twisted.internet.testing import StringTransport
-from twisted.python.failure import Failure
-from twisted.web.client import ResponseDone
 from twisted.web.http_headers import Headers
 
+from tests.agent import Response
 from tests.protocols.xmpp.gateway.harness import ERROR, HEAD, Harness
 from tests.protocols.xmpp.talk import OPEN
 from tests.traces.helpers import (
@@ -51,25 +49,15 @@ ENVELOPE = (
 )
 
 
-class Response:
-    """An answer of a service."""
-
-    def __init__(self, code: int, body: bytes = b"", contentType: str = "application/soap+xml") -> None:
-        self.code = code
-        self.headers = Headers({"Content-Type": [contentType], "X-User": ["ann"]})
-        self._body = body
-
-    def deliverBody(self, protocol: Any) -> None:
-        protocol.makeConnection(StringTransport())
-        protocol.dataReceived(self._body)
-        protocol.connectionLost(Failure(ResponseDone()))
+def answerOf(code: int, body: bytes = b"", contentType: str = "application/soap+xml") -> Response:
+    return Response(code, {"Content-Type": [contentType], "X-User": ["ann"]}, body)
 
 
 class Service:
     """A service, in the place of Twisted's client."""
 
     def __init__(self) -> None:
-        self.answer: Deferred[Any] = succeed(Response(204))
+        self.answer: Deferred[Any] = succeed(answerOf(204))
         self.asked: list[Headers] = []
 
     def request(self, method: bytes, url: bytes, fields: Headers, body: object) -> Deferred[Any]:
@@ -139,7 +127,7 @@ class TestAHook:
 
     @pytest.mark.parametrize(("status", "error"), [(401, None), (403, None), (404, "404"), (500, "500")])
     def test_that_refuses_is_no_error(self, kept: KeptTraces, service: Service, status: int, error: str | None) -> None:
-        service.answer = succeed(Response(status))
+        service.answer = succeed(answerOf(status))
         hooked(kept).connect().exchange(upgrade())
         call = kept.spans[0]
         assert attributesOf(call)["http.response.status_code"] == status
@@ -166,7 +154,7 @@ class TestAHook:
         wire.exchange(upgrade())
         lose(wire)
         assert attributesOf(kept.only())["error.type"] == "client_left"
-        service.answer.callback(Response(204))
+        service.answer.callback(answerOf(204))
         assert attributesOf(kept.spans[1])["http.response.status_code"] == 204
 
     def test_has_one_span_for_all_that_share_a_decision(self, kept: KeptTraces, service: Service) -> None:
@@ -201,7 +189,7 @@ class TestAGatewayOfSoap:
         return daemon.connect().exchange(get(b"/soap", *fields, method=b"POST") + ENVELOPE)
 
     def test_sends_a_request_over_http_within_its_trace(self, kept: KeptTraces, service: Service) -> None:
-        service.answer = succeed(Response(200, ENVELOPE))
+        service.answer = succeed(answerOf(200, ENVELOPE))
         assert self.post(self.daemon(kept)).startswith(b"HTTP/1.1 200 ")
         call, request = kept.spans
         assert (call.name, parentOf(call), traceOf(call)) == ("POST /service", idOf(request), TRACE)
@@ -211,7 +199,7 @@ class TestAGatewayOfSoap:
     def test_sends_a_message_in_a_trace_of_its_own_that_is_linked_with_the_handshake(
         self, kept: KeptTraces, service: Service
     ) -> None:
-        service.answer = succeed(Response(200, ENVELOPE))
+        service.answer = succeed(answerOf(200, ENVELOPE))
         client = self.daemon(kept).open("/soap", subprotocols=["soap"], headers={"traceparent": TRACEPARENT})
         client.say(ENVELOPE.decode())
         handshake, call = kept.spans
@@ -240,7 +228,7 @@ class TestAGatewayOfSoap:
         assert attributesOf(kept.spans[-1])["error.type"] == "client_left"
 
     def test_has_no_span_without_traces(self, service: Service) -> None:
-        service.answer = succeed(Response(200, ENVELOPE))
+        service.answer = succeed(answerOf(200, ENVELOPE))
         daemon = Daemon({"/soap": SoapFactory}, options=SoapOptions(upstream="http://127.0.0.1:8080/"))
         assert self.post(daemon).startswith(b"HTTP/1.1 200 ")
         assert service.sent("traceparent") is None
