@@ -271,3 +271,40 @@ def test_ipv6_addresses_are_told_as_such() -> None:
     assert (transport.getPeer().host, transport.getPeer().port) == client.getsockname()[:2]
     assert (transport.getHost().type, transport.getHost().host) == ("TCP", "::1")
     listening.close()
+
+
+class TestAUnixPortThatStops:
+    """What is said after a stop is true: nobody listens, and the path is gone."""
+
+    @pytest.fixture
+    def unix(self, tmp_path: Path) -> ListeningUnix:
+        return ListeningUnix(str(tmp_path / "wsd.sock"))
+
+    def test_is_gone_at_once(self, unix: ListeningUnix) -> None:
+        unix.port.stopListening()
+        assert not Path(unix.path).exists()
+        with pytest.raises(FileNotFoundError):
+            unix.connect()
+
+    def test_leaves_a_path_that_is_not_its_own(self, unix: ListeningUnix) -> None:
+        unix.port.ownsPath = False
+        unix.port.stopListening()
+        with pytest.raises(ConnectionRefusedError):
+            unix.connect()
+
+    def test_stops_also_when_somebody_has_removed_its_path(self, unix: ListeningUnix) -> None:
+        Path(unix.path).unlink()
+        unix.port.stopListening()
+        assert not unix.port.connected
+
+    def test_may_be_stopped_twice(self, unix: ListeningUnix) -> None:
+        unix.port.stopListening()
+        unix.port.stopListening()
+        assert not unix.port.connected
+
+
+def test_a_tcp_port_that_stops_refuses_clients_at_once(here: Listening) -> None:
+    here.port.stopListening()
+    with pytest.raises(ConnectionRefusedError):
+        here.connect()
+    here.port.socket = socket.socket()

@@ -14,7 +14,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import tcp, unix
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -182,6 +184,13 @@ class _Accepting(_Base):
         else:
             self._resume()
 
+    def stopListening(self, connDone: Failure = connectionDone) -> Deferred[None]:
+        """Stop at once, not in a later turn: what is said after a stop, such as READY=1, must be true."""
+        if self.connected:
+            self.stopReading()
+            self.connectionLost(connDone)
+        return succeed(None)
+
     def acceptRest(self) -> None:
         """Accept all connections that are waiting."""
         before, waiting = self.numberAccepts, -1
@@ -247,8 +256,8 @@ class UNIXPort(_Accepting, unix.Port):
         self.startReading()
 
     def connectionLost(self, reason: Failure) -> None:
-        """Stop, and remove the path if it is ours."""
+        """Stop, and remove the path if it is ours. Somebody may have removed it already."""
         if self.ownsPath:
-            super().connectionLost(reason)
-        else:
-            tcp.Port.connectionLost(self, reason)
+            with suppress(OSError):
+                os.unlink(self.getHost().name)
+        tcp.Port.connectionLost(self, reason)
