@@ -14,6 +14,8 @@ import "./words.js";
 
 const AGAIN = 3_000; // ms until we try again to be present, after a connection that the server still holds
 const AT_FIRST = {isMuted: false, isDark: false, isSharing: false};
+// Anyone can enter with any state.
+const readState = (state) => ({...AT_FIRST, ...state, id: String(state?.id), name: String(state?.name ?? "?")});
 const element = (id) => document.getElementById(id);
 
 const room = new URLSearchParams(location.search).get("room")?.match(/^[\w-]{1,40}$/)?.[0] ?? randomId().slice(0, 10);
@@ -36,7 +38,7 @@ topics.subscribe(room, {
     meet();
     if (change === "join") welcome(state.id);
     else if (!change) for (const peer of peers.values()) peer.repeatOffer(); // we are connected again
-  }),
+  }, readState),
 });
 // end of lesson
 
@@ -73,8 +75,8 @@ function sendSignal(id, signal) {
 
 topics.addEventListener("direct", ({detail: {from, payload}}) => {
   const id = present.get(from)?.state.id;
-  if (payload.isGone) part(id);
-  else if (media && id) (peers.get(id) ?? connect(id)).take(payload);
+  if (payload?.isGone) part(id);
+  else if (media && id) (peers.get(id) ?? connect(id)).take(Object(payload)).catch(() => {}); // it makes no sense
   meet();
 });
 // end of lesson

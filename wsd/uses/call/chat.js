@@ -22,7 +22,7 @@ export function beginChat(topics, room, me) {
 
   sendText(element("say"), element("text"), (text) => topics.publish(room, {name: nameOf(me), text}, {echo: true}));
   new VoiceButton(element("voice"), sendVoice);
-  return ({payload}) => show(payload);
+  return ({payload}) => show(Object(payload)); // anyone can publish anything
 }
 
 function show({name, text, voice, seconds}) {
