@@ -23,7 +23,7 @@ from websockets.typing import Origin, Subprotocol
 from tests.certificates import Authority
 from tests.commands import until
 from tests.daemon import PATIENCE, ROOT, RunningDaemon, runningDaemon
-from tests.process.test_proxies import freePorts
+from tests.ports import freePort
 from tests.process.xmpp import OPEN, SASL
 from tests.threadedtls import trusting
 
@@ -118,7 +118,7 @@ class Place:
 @contextmanager
 def prometheus(folder: Path, port: int) -> Iterator[int]:
     """Returns the port of a Prometheus that scrapes this one."""
-    (own,) = freePorts(1)
+    own = freePort()
     (folder / "prometheus.yml").write_text(_SCRAPES.format(port=port))
     command = [
         "prometheus",
