@@ -162,6 +162,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             lacking = {str(each.values[0]) for each in QUERIES}
             while lacking and time.monotonic() < end:
                 used.use()
+                time.sleep(0.5)
                 lacking = {query for query in lacking if not hasData(used, query)}
             yield used
 
