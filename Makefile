@@ -83,10 +83,10 @@ bench-xmpp: $(VENV)/test $(VENV)/fast  ## messages of a chat beside Prosody, 5,0
 man: $(VENV)/run  ## write the manual pages in man/ anew: wsd(1) from the commands' help, wsd.toml(5) from conf/wsd.toml
 	$(VENV)/bin/python tools/manual.py
 
-soak: $(VENV)/test $(VENV)/fast  ## attacks the daemon in twenty ways beside clients that behave; kills it 200 times in the midst of uploads, 100 times of a talk, 200 times of publishes, a Redis under two; upgrades it twice under 5,500 connections; nothing it acknowledged may be lost; uploads of 2 GiB; the stateful models with forty times as many sequences
+soak: $(VENV)/test $(VENV)/fast  ## attacks the daemon in twenty ways beside clients that behave; kills it 200 times in the midst of uploads, 100 times of a talk, 200 times of publishes, a Redis under two; upgrades it twice under 5,500 connections; nothing it acknowledged may be lost; uploads of 2 GiB; the stateful models with forty times as many sequences, and the other properties with examples drawn anew
 	$(VENV)/bin/python -m tests.soak
 	$(VENV)/bin/python -m pytest -m soak -o faulthandler_timeout=3600
-	$(VENV)/bin/python -m pytest tests/property -k model --hypothesis-profile=soak -o faulthandler_timeout=3600
+	$(VENV)/bin/python -m pytest tests/property --hypothesis-profile=soak -o faulthandler_timeout=3600
 	$(VENV)/bin/python -m tests.process.kills $(ARGS)
 	$(VENV)/bin/python -m tests.process.workerkills
 	$(VENV)/bin/python -m tests.conformance --plane _fast --workers 2

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import compileall
+import gc
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from twisted.logger import (
     FilteringLogObserver,
     LogLevel,
@@ -27,17 +29,33 @@ globalLogBeginner.beginLoggingTo(
     redirectStandardIO=False,
 )
 
-# How long an example takes depends on what else the machine does.
-settings.register_profile("wsd", deadline=None)
-# For `make soak`: see tests/property/sequences.py.
+# How long an example takes depends on what else the machine does. Examples are the same in each run, so that
+# `make test` fails for a reason in the tree alone.
+settings.register_profile("wsd", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+# For `make soak`, which draws them anew: see tests/property/sequences.py.
 settings.register_profile("soak", deadline=None, print_blob=True)
 settings.load_profile("wsd")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compiles the tree once: with PYTHONDONTWRITEBYTECODE, each daemon that a test starts would do so again."""
+    """
+    Compiles the tree once: with PYTHONDONTWRITEBYTECODE, each daemon that a test starts would do so again.
+
+    A shell lets what it runs in the background ignore SIGINT, and so would all daemons and commands.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         compileall.compile_dir(Path(__file__).parents[1] / "wsd", quiet=1)
+
+
+def pytest_collection_finish() -> None:
+    """Makes each of the thousands of tests cheaper."""
+    # The modules of Twisted for tests import it, and for each test pytest would read which version of Twisted this is.
+    sys.modules.pop("twisted.trial.unittest", None)
+    # The tests themselves stay: garbage collection, which some of them wait for, need not look at them.
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -13,6 +13,7 @@ from typing import Any
 from websockets.sync.server import ServerConnection, serve
 
 from tests.daemon import RunningDaemon, runningDaemon
+from tests.ports import freePort
 
 SECRET = "a secret of more than thirty-two bytes"
 CONFIG = """
@@ -35,14 +36,13 @@ class TopicsServer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._config = CONFIG.replace('"key"', json.dumps(str(folder / "key")))
-        self.port = 0
+        self.port = freePort()
         (folder / "key").write_text(SECRET)
 
     def start(self) -> None:
         environ = {"STATE_DIRECTORY": str(self._folder)}
         self._context = runningDaemon("-p", str(self.port), config=self._config, environ=environ)
         self._daemon: RunningDaemon = self._context.__enter__()
-        self.port = self._daemon.port()
 
     def kill(self) -> None:
         self._daemon.stop(signal.SIGKILL)

@@ -172,7 +172,7 @@ def tutorial(daemon: str) -> bytes:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     with_english = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 800})
-    with_english.set_default_timeout(10_000)
+    with_english.set_default_timeout(30_000)
     yield with_english
     with_english.close()
 
@@ -204,7 +204,7 @@ def openConsole(browser: Browser, daemon: str) -> Iterator[Opener]:
         settings = {"locale": "en-US", "viewport": {"width": 1280, "height": 800}, **options}
         context = browser.new_context(**settings)  # type: ignore[arg-type]
         contexts.append(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         console = Console(context.new_page(), base, script)
         consoles.append(console)
         console.open(path)
@@ -223,7 +223,7 @@ def openConsole(browser: Browser, daemon: str) -> Iterator[Opener]:
 def shared(browser: Browser) -> Iterator[Page]:
     """The page of the tests that leave nothing behind but what loading it anew removes."""
     context = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     yield context.new_page()
     context.close()
 

@@ -117,7 +117,7 @@ def english(page: Page) -> list[str]:
 def opened(browser: Browser, language: str, url: str, script: str = "") -> Iterator[Page]:
     """A page in one of its languages, with a script that runs before its own."""
     context = browser.new_context(locale=LANGUAGES[language])
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(30_000)
     page = context.new_page()
     page.add_init_script(script)
     page.goto(url)

@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 from tests.browser.conftest import PAGES, Daemon, running
 from tests.browser.console import Console
 from tests.browser.fits import LANGUAGES, checkFits, opened
+from tests.ports import freePort
 
 MIB = 1 << 20
 CONFIG = """
@@ -38,13 +39,13 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = 0
+        self.port = freePort()
         self._process: Daemon | None = None
         (folder / "wsd.toml").write_text(CONFIG)
 
     def start(self) -> None:
         self._process = Daemon(self.folder, "-c", str(self.folder / "wsd.toml"), "-p", str(self.port))
-        self.port = self._process.port("ws")
+        self._process.port("ws")
 
     def kill(self) -> None:
         assert self._process is not None

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.conftest import running
 from tests.browser.fits import LANGUAGES, checkFits, english, looks, opened, problems
+from tests.ports import freePort
 
 PAINT = """
 var connection = new WebSocket('ws://localhost:9998/canvas/lobby');
@@ -131,7 +132,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
         viewport={"width": 1000, "height": 800},
         permissions=["clipboard-read", "clipboard-write"],
     )
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(30_000)
     yield context
     context.close()
 
@@ -279,8 +280,9 @@ class TestThePage:
             page.close()
 
     def test_puts_its_picture_back_after_a_restart_of_the_daemon(self, browser: Browser, tmp_path: Path) -> None:
-        with running(tmp_path) as process:
-            port = process.port("ws")
+        port = freePort()
+        with running(tmp_path, "-p", str(port)) as process:
+            process.port("ws")
             tab = Tab(browser.new_page(locale="en-US"), f"http://localhost:{port}/canvas/a")
             tab.paint((50, 50), (150, 50))
             tab.says("Frame")

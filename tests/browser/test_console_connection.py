@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import Opener, running
 from tests.browser.console import Console
 from tests.browser.peer import Peer
+from tests.ports import freePort
 
 
 @pytest.fixture
@@ -20,12 +20,6 @@ def peer() -> Iterator[Peer]:
     made = Peer()
     yield made
     made.stop()
-
-
-def closedPort() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class TestAddress:
@@ -207,7 +201,7 @@ class TestClosing:
         expect(console.fact("clean")).to_have_text("wasClean false")
 
     def testOfAConnectionThatNeverOpenedIsShownAsAnErrorFirst(self, console: Console) -> None:
-        console.dial(f"ws://127.0.0.1:{closedPort()}/")
+        console.dial(f"ws://127.0.0.1:{freePort()}/")
         console.isIn("CLOSED")
         expect(console.previews("event")).to_have_text(
             [

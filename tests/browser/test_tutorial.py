@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import pytest
 from playwright.sync_api import Dialog, Page
 
 from tests.browser.conftest import tutorial
+from tests.ports import freePort
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -159,8 +159,6 @@ class TestTheLines:
         assert logged == ["open", "Server: Ping", "Close"]
 
     def testOfOnerrorRunWhenNoOneListens(self, blank: Page) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
         happened = blank.evaluate(
             """url => new Promise(resolve => {
                 const happened = [];
@@ -170,7 +168,7 @@ class TestTheLines:
                     resolve([...happened, connection.readyState, e.code, e.wasClean]);
                 };
             })""",
-            f"ws://127.0.0.1:{port}/echo",
+            f"ws://127.0.0.1:{freePort()}/echo",
         )
         assert happened == ["WebSocket Error [object Event]", 3, 1006, False]
 

@@ -7,9 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
-from socket import create_server
 from time import monotonic, sleep
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -19,6 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import ROOT
 from tests.browser.uses import UsesServer, server
+from tests.ports import freePort
 from wsd.uses import NAMES
 
 __all__ = ["server"]
@@ -102,8 +101,7 @@ def test_each_page_is_copied_here() -> None:
 @pytest.mark.parametrize("name", PAGES)
 def testWorksFromAFolderOfYourOwn(browser: Browser, server: UsesServer, tmp_path: Path, name: str) -> None:
     assert COPYING is not None
-    with closing(create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
+    port = freePort()
     script = COPYING[1].replace("scores", name).replace("9998", str(server.port)).replace(" 8000", f" {port}")
     script = script.replace("python3", sys.executable).replace("http.server", "http.server --bind 127.0.0.1")
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -104,7 +104,7 @@ class Strophe:
     def hears(self, line: str) -> None:
         """Waits for a line that ends so."""
         try:
-            self.page.wait_for_function("(line) => heard.some((each) => each.endsWith(line))", arg=line, timeout=10_000)
+            self.page.wait_for_function("(line) => heard.some((each) => each.endsWith(line))", arg=line, timeout=30_000)
         except TookTooLong:
             raise AssertionError(f"{line!r} is not in {self.heard()}") from None
 
@@ -217,12 +217,12 @@ class Converse:
     def shows(self, body: str) -> None:
         """Waits until it is to be seen, once."""
         shown = self.page.locator(".chat-msg__text").filter(has_text=body)
-        expect(shown, "\n".join(self.received[-20:])).to_have_count(1, timeout=15_000)
+        expect(shown, "\n".join(self.received[-20:])).to_have_count(1, timeout=30_000)
         expect(shown).to_be_visible()
 
     def hears(self, part: str) -> None:
         """Waits until a message of the WebSocket has it; the page may know of it before we do."""
-        end = time.monotonic() + 15
+        end = time.monotonic() + 30
         while not any(part in message for message in self.received):
             assert time.monotonic() < end, "\n".join(self.received[-20:])
             self.page.wait_for_timeout(20)

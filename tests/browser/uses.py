@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 
 from tests.browser.fits import LANGUAGES, english, faint, looks, opened, problems
 from tests.daemon import RunningDaemon, runningDaemon
+from tests.ports import freePort
 
 AWAY = ("net::ERR_", "WebSocket connection to", "MIME type")
 """What the browser itself writes to its console while the server is away."""
@@ -26,15 +27,14 @@ class UsesServer:
         self.folder = folder
         self._arguments = arguments
         self._environ = {"STATE_DIRECTORY": str(folder), **environ}
-        self.port = 0
+        self.port = freePort()
         self.wasAway = False
         self.daemon: RunningDaemon
 
     def start(self) -> None:
-        """Start it, at first on a free port."""
+        """Start it."""
         self._context = runningDaemon("-p", str(self.port), *self._arguments, environ=self._environ)
         self.daemon = self._context.__enter__()
-        self.port = self.daemon.port()
 
     def kill(self) -> None:
         """End it as a loss of power would."""

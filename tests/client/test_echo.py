@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import Running, running, wsd
+from tests.ports import freePort
 from wsd.policies.upgrade import acceptKey
 
 SAYS = re.compile(
@@ -75,8 +76,7 @@ class TestEcho:
         assert done.stderr.endswith(": the server closed instead of answering: 4001 enough\n")
 
     def test_nobody_there_is_one_line(self, tmp_path: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = server.getsockname()[1]
+        port = freePort()
         done = wsd(tmp_path, "echo", f"ws://127.0.0.1:{port}/")
         assert (done.returncode, done.stdout) == (3, "")
         assert done.stderr == (

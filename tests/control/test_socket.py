@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from twisted.internet.testing import MemoryReactorClock
 
+from tests.commands import PATIENCE
 from tests.control.controlled import logged, stateOf
 from wsd.config import Control
 from wsd.control.socket import ControlSocket
@@ -63,6 +64,22 @@ class TestItsPlace:
         control.close()
         control.close()
         assert list((tmp_path / "state").iterdir()) == []
+
+    def test_sends_what_was_answered_before_the_process_ends(self, control: ControlSocket, tmp_path: Path) -> None:
+        control.configure(Control())
+        reactor: Any = control._reactor
+        (port,) = reactor.getReaders()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(PATIENCE)
+            client.connect(os.fspath(tmp_path / "state" / "control.sock"))
+            port.doRead()
+            (accepted,) = set(reactor.getReaders()) - {port}
+            client.sendall(b'{"command": "nothing"}\n')
+            accepted.doRead()
+            assert accepted in reactor.getWriters(), "it is not sent before the next turn"
+            control.finish()
+            assert b"there is no command" in client.recv(1000)
+            accepted.loseConnection()
 
 
 class TestAnotherSocketThere:

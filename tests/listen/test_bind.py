@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import freePort
 from wsd.config import Config, Tls
 from wsd.listen.bind import bind
 from wsd.listen.endpoints import CannotListen
@@ -72,8 +73,7 @@ class TestHostsAndPorts:
             listen(bound, Config(port=0, host=(host,)))
 
     def test_a_failure_closes_what_was_bound_before(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            number = free.getsockname()[1]
+        number = freePort()
         with pytest.raises(CannotListen):
             bind(Config(port=number, host=("127.0.0.1", "203.0.113.7")), {})
         with socket.create_server(("127.0.0.1", number)):

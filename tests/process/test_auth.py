@@ -21,7 +21,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from tests.certificates import Authority
-from tests.commands import environment
+from tests.commands import environment, until
 from tests.daemon import ROOT, RunningDaemon, runningDaemon
 
 PAGE = (ROOT / "docs" / "auth.md").read_text("utf-8")
@@ -211,7 +211,7 @@ def test_workers_and_relays_find_out_who_it_is(tmp_path: Path) -> None:
             shown = run("curl -s -u ann:secret http://localhost:9998/topics/a", daemon, tmp_path)
             assert json.loads(shown)["topic"] == "a"
         assert run("curl -s http://localhost:9998/topics/a", daemon, tmp_path).startswith("this route needs")
-        users = set(re.findall(r"; user (\w+)", textOf(daemon)))
+        users = until(lambda: set(re.findall(r"; user (\w+)", textOf(daemon))), "a user in the log")
         assert users == {"ann"}
 
 

@@ -34,9 +34,9 @@ time.time = stepped
 
 CONFIG = """
 [policies]
-opening_timeout = 1.0
+opening_timeout = 2.0
 ping_interval = 1.0
-ping_timeout = 1.0
+ping_timeout = 20.0
 """
 
 
@@ -82,7 +82,7 @@ def test_a_silent_connection_has_its_time_and_no_more(stepped: Stepped, step: in
     with socket.create_connection(("127.0.0.1", int(port)), timeout=20) as client:
         stepped.set(step)
         assert client.recv(100).startswith(b"HTTP/1.1 408 ")
-    assert time.monotonic() - began > 0.7
+    assert time.monotonic() - began > 1.7
 
 
 def test_pings_go_on(stepped: Stepped) -> None:

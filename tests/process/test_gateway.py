@@ -14,7 +14,7 @@ import pytest
 from tests.certificates import Authority
 from tests.commands import ROOT, until
 from tests.daemon import RunningDaemon, runningDaemon
-from tests.process.test_proxies import freePorts
+from tests.ports import freePort
 from tests.process.xmpp import CLOSE, OPEN, SM, Client, Ended, Server, body, ejabberd, message, prosody
 
 CONFIG = """
@@ -80,7 +80,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
                     second=server.second,
                     ca=server.authority.path,
                     stranger=stranger.path,
-                    nobody=freePorts(1)[0],
+                    nobody=freePort(),
                 )
                 made[name] = Place(stack.enter_context(runningDaemon(config=config)), server)
                 stack.callback(made[name].end)

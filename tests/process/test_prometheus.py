@@ -23,7 +23,7 @@ from websockets.typing import Origin, Subprotocol
 from tests.certificates import Authority
 from tests.commands import until
 from tests.daemon import PATIENCE, ROOT, RunningDaemon, runningDaemon
-from tests.process.test_proxies import freePorts
+from tests.ports import freePort
 from tests.process.xmpp import OPEN, SASL
 from tests.threadedtls import trusting
 
@@ -118,7 +118,7 @@ class Place:
 @contextmanager
 def prometheus(folder: Path, port: int) -> Iterator[int]:
     """Returns the port of a Prometheus that scrapes this one."""
-    (own,) = freePorts(1)
+    own = freePort()
     (folder / "prometheus.yml").write_text(_SCRAPES.format(port=port))
     command = [
         "prometheus",
@@ -162,6 +162,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             lacking = {str(each.values[0]) for each in QUERIES}
             while lacking and time.monotonic() < end:
                 used.use()
+                time.sleep(0.5)
                 lacking = {query for query in lacking if not hasData(used, query)}
             yield used
 

@@ -29,6 +29,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.commands import PATIENCE, ROOT, until
 from tests.daemon import RunningDaemon, runningDaemon
+from tests.ports import freePorts
 from tests.threadedtls import trusting
 from wsd.config import parse
 from wsd.protocols import optionsOf
@@ -110,13 +111,6 @@ class Upload:
     def head(self) -> int:
         """How much of it is on disk."""
         return int(self._asked("HEAD", self._path, {}).getresponse().headers["Upload-Offset"])
-
-
-def freePorts(count: int) -> list[int]:
-    """Ports on 127.0.0.1 at which nobody listens."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [free.getsockname()[1] for free in sockets]
 
 
 def sample(name: str, changes: Mapping[str, str]) -> str:

@@ -20,15 +20,10 @@ from websockets.sync.client import ClientConnection, connect, unix_connect
 from tests.commands import until
 from tests.daemon import RunningDaemon, runningDaemon
 from tests.logs.test_journal import Journal
+from tests.ports import freePort
 from tests.threadedtls import trusting
 
 WORKERS = pytest.mark.parametrize("workers", [1, 2], ids=["one process", "two workers"])
-
-
-def freePort(host: str = "127.0.0.1") -> int:
-    with closing(socket.socket()) as found:
-        found.bind((host, 0))
-        return int(found.getsockname()[1])
 
 
 class Reloadable:

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from tests.daemon import RunningDaemon, runningDaemon
+from tests.ports import freePort
 from tests.process.upgradeload import POLICIES, Report, measureLoad
 
 _OK, _REFUSED = "reloaded, changed", "not reloaded, the old configuration stays in use"
@@ -66,11 +67,8 @@ class ReloadedAgain:
 
 @contextmanager
 def loaded(workers: int) -> Iterator[ReloadedAgain]:
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken, closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
-        top = f'port = {port}\nhost = "127.0.0.1"\nworkers = {workers}\n'
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        top = f'port = {freePort()}\nhost = "127.0.0.1"\nworkers = {workers}\n'
         with runningDaemon(config=top + POLICIES) as daemon:
             yield ReloadedAgain(daemon, top, taken.getsockname()[1])
 

@@ -20,7 +20,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect, unix_connect
 
 from tests.commands import until
-from tests.daemon import RunningDaemon, runningDaemon
+from tests.daemon import PATIENCE, RunningDaemon, runningDaemon
+from tests.ports import freePort
 from wsd.frames import choose
 from wsd.protocols.xmpp.sqlite import SqliteStore
 
@@ -92,8 +93,7 @@ class TestStarting:
                 assert f"{path.stat().st_mode & 0o777:o}" == mode
 
     def test_another_endpoint_of_twisteds_serves_too(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            number = free.getsockname()[1]
+        number = freePort()
         with runningDaemon("--listen", f"haproxy:tcp:{number}:interface=127.0.0.1") as daemon:
             daemon.waitFor("listening haproxy:")
             with socket.create_connection(("127.0.0.1", number)) as client:
@@ -190,8 +190,8 @@ class TestStopping:
                     client.recv(10)
                 assert caught.value.rcvd is not None
                 assert caught.value.rcvd.code == 1001
-            assert daemon.process.wait(10) in ENDED
-            assert time.monotonic() - began < 5
+            assert daemon.process.wait(PATIENCE) in ENDED
+            assert time.monotonic() - began < 15, "drain is 20 s"
 
     def test_a_client_that_does_not_answer_does_not_keep_it(self) -> None:
         with runningDaemon() as daemon, socket.create_connection(("127.0.0.1", daemon.port())) as client:
@@ -202,13 +202,13 @@ class TestStopping:
             assert client.recv(4096).startswith(b"HTTP/1.1 101")
             began = time.monotonic()
             assert daemon.stop() in ENDED
-            assert 3 < time.monotonic() - began < 8
+            assert 3 < time.monotonic() - began < 15, "drain is 20 s"
 
     def test_an_idle_http_connection_does_not_keep_it(self) -> None:
         with runningDaemon() as daemon, socket.create_connection(("127.0.0.1", daemon.port())):
             began = time.monotonic()
             assert daemon.stop() in ENDED
-            assert time.monotonic() - began < 4
+            assert time.monotonic() - began < 15, "drain is 20 s"
 
     def test_what_is_being_answered_is_finished(self) -> None:
         with runningDaemon() as daemon:
@@ -223,7 +223,7 @@ class TestStopping:
                     client.recv(10)
                 assert caught.value.rcvd is not None
                 assert caught.value.rcvd.code == 1001
-            assert daemon.process.wait(10) in ENDED
+            assert daemon.process.wait(PATIENCE) in ENDED
 
     def test_meanwhile_it_accepts_no_connection_and_answers_what_is_pending(self) -> None:
         with runningDaemon() as daemon, open_(daemon, "/echo?delay=2000") as client:
@@ -244,8 +244,8 @@ class TestStopping:
             begin = time.monotonic()
             daemon.process.send_signal(signal.SIGTERM)
             daemon.waitFor("all connections are dropped, since a second signal came")
-            assert daemon.process.wait(10) in ENDED
-            assert time.monotonic() - begin < 5, "drain is 20 s"
+            assert daemon.process.wait(PATIENCE) in ENDED
+            assert time.monotonic() - begin < 15, "drain is 20 s"
             with pytest.raises(ConnectionClosed):
                 client.recv(10)
 

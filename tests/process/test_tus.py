@@ -20,6 +20,7 @@ from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError
 
 from tests.daemon import RunningDaemon, runningDaemon
+from tests.ports import freePort
 
 MIB = 1 << 20
 CONTENT = os.urandom(40 * MIB)
@@ -31,8 +32,8 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "file"
 
 
-def daemon(folder: Path, port: int = 0) -> Any:
-    """A daemon with this folder for its state, on a port of its own, or on the one that it had."""
+def daemon(folder: Path, port: int) -> Any:
+    """A daemon with this folder for its state."""
     config = '[route."/blob"]\nsync_bytes = "4 MiB"\n'
     return runningDaemon("-p", str(port), config=config, environ={"STATE_DIRECTORY": str(folder)})
 
@@ -80,8 +81,8 @@ class Node:
 
 
 def test_tus_js_client_goes_on_after_the_daemon_was_killed_inside_its_one_patch(file: Path, tmp_path: Path) -> None:
-    with daemon(tmp_path) as first:
-        port = first.port()
+    port = freePort()
+    with daemon(tmp_path, port) as first:
         node = Node(f"http://127.0.0.1:{port}/blob/tus", file)
         try:
             killedAt(first, tmp_path, 4 * MIB)
@@ -94,8 +95,8 @@ def test_tus_js_client_goes_on_after_the_daemon_was_killed_inside_its_one_patch(
 
 
 def test_tuspy_goes_on_after_the_daemon_was_killed(file: Path, tmp_path: Path) -> None:
-    with daemon(tmp_path) as first:
-        port = first.port()
+    port = freePort()
+    with daemon(tmp_path, port) as first:
         uploader = TusClient(f"http://127.0.0.1:{port}/blob/tus").uploader(
             str(file), chunk_size=4 * MIB, metadata={"filename": "a.bin"}, upload_checksum=True
         )

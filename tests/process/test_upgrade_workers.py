@@ -363,7 +363,10 @@ class TestSystemd:
         (tmp_path / "wsd.toml").write_text(f'port = 0\nhost = "127.0.0.1"\n{CONFIG}')
         with running(tmp_path, "wsd serve", "-c", "wsd.toml", NOTIFY_SOCKET=keeper.address) as daemon:
             keeper.hear("FDSTORE=1")
+            workers = childrenOf(daemon.pid)
             daemon.stop(signal.SIGKILL)
+            # Until they notice, they accept connections, and then close them.
+            until(lambda: not any(isAlive(pid) for pid in workers), "the end of the workers")
         kept = [socket.socket(fileno=os.dup(each)) for each in keeper.kept["wsd-kept"]]
         assert len({each.getsockname() for each in kept}) == 1
         with ExitStack() as stack:

@@ -315,10 +315,11 @@ class TestLimits:
                 stack.enter_context(open_(daemon))
             until(lambda: metrics(daemon)["wsd_connections"] == 19, "all are counted")
             accepted = 0
-            for _ in range(10):
-                accepted += self.isAccepted(daemon, stack)
+            while self.isAccepted(daemon, stack):
+                accepted += 1
                 time.sleep(0.15)
-            assert accepted == 2
+            # On a busy machine, a worker may hear of the others' connections a little later. Alone, it would accept 20.
+            assert 2 <= accepted <= 5
 
     @staticmethod
     def isAccepted(daemon: RunningDaemon, stack: ExitStack) -> bool:
@@ -345,7 +346,9 @@ class TestLimits:
                 except InvalidStatus:
                     refused += 1
                 time.sleep(0.15)
-            assert (accepted, refused) == (6, 8)
+            # The same; each alone would accept 6.
+            assert accepted in (6, 7, 8)
+            assert refused == 14 - accepted
 
     def test_lines_that_clients_cause_in_the_log(self) -> None:
         config = f"{CONFIG}[access]\nper_minute = 20\n"
@@ -383,7 +386,7 @@ class TestAKilledWorker:
                 else:
                     with pytest.raises(ConnectionClosed):
                         client.recv(10)
-            assert self.waitUntilBack(daemon, before, begin) < 1 + 10 * min(os.getloadavg()[0] / 2, 1), (
+            assert self.waitUntilBack(daemon, before, begin) < 1 + 20 * min(os.getloadavg()[0] / 2, 1), (
                 "a second, if idle"
             )
             with open_(daemon, "/topics/x?echo") as client:

@@ -20,6 +20,7 @@ from pycrdt import Doc, Provider, Text
 from pycrdt.websocket.websocket import HttpxWebsocket
 
 from tests.daemon import PATIENCE, ROOT, RunningDaemon, runningDaemon
+from tests.ports import freePort
 
 JAVASCRIPT = ("node", str(ROOT / "tests/process/yjs.mjs"))
 """npm's y-websocket."""
@@ -42,12 +43,11 @@ class YjsServer:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.port = 0
+        self.port = freePort()
 
     def start(self) -> None:
         self._context = runningDaemon("-p", str(self.port), environ={"STATE_DIRECTORY": str(self._folder)})
         self._daemon: RunningDaemon = self._context.__enter__()
-        self.port = self._daemon.port()
 
     def kill(self) -> None:
         self._daemon.stop(signal.SIGKILL)
@@ -173,15 +173,13 @@ def test_the_example_of_the_page_works(server: YjsServer, editor: Callable[..., 
     script = EXAMPLE.replace(
         "const doc", 'import { WebSocket } from "ws"; globalThis.WebSocket = WebSocket;\nconst doc'
     ).replace("ws://localhost:9998/yjs", server.url)
-    subprocess.run(
-        ["node", "--input-type=module", "-e", f"{script}\nsetTimeout(() => process.exit(0), 1000);"],
-        cwd=ROOT / "tests",
-        check=True,
-        timeout=PATIENCE,
-    )
-    reader = editor(1, "notes")
-    reader.do("synced")
-    assert reader.text == "hello"
+    with subprocess.Popen(["node", "--input-type=module", "-e", script], cwd=ROOT / "tests") as process:
+        try:
+            reader = editor(1, "notes")
+            reader.do("synced")
+            until(lambda: reader.text == "hello")
+        finally:
+            process.kill()
 
 
 async def editInPython(url: str, text: str, last: str, found: list[str]) -> None:

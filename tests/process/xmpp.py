@@ -22,7 +22,8 @@ from websockets.uri import parse_uri
 
 from tests.certificates import Authority
 from tests.commands import PATIENCE, until
-from tests.process.test_proxies import freePorts, isOpen
+from tests.ports import freePorts
+from tests.process.test_proxies import isOpen
 from wsd.protocols.xmpp.framing import XmlLimits, parse
 from wsd.protocols.xmpp.stanza import Element
 

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import capturedLogs, formatEvent
 
+from tests.ports import freePort
 from wsd.config import Config, parse
 from wsd.control.interface import ReloadOutcome
 from wsd.processes.channel import ChannelMessage
@@ -144,8 +145,7 @@ def test_no_upgrade_begins_without_a_worker(ours: Parents) -> None:
 
 def test_an_upgrade_hands_over_the_listeners_after_the_last_reload(ours: Parents, tmp_path: Path) -> None:
     (before,) = ours.parent.listening.own
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = freePort()
     ours.reload(f'listen = ["unix:{tmp_path}/wsd.sock", "tcp:{port}:interface=127.0.0.1"]\n')
     kept, unix, tcp = sorted(
         ours.parent.listening.own, key=lambda each: (each.sockets != before.sockets, len(each.sockets))

@@ -32,7 +32,7 @@ def test_an_attack_is_held(rig: Rig, attack: type[Attack]) -> None:
         (Row("A", "", 1, 0.01, 0.031, MIB, MIB, 0.1, ()), ["p99 31.0 ms, more than 30.0"]),
         (Row("A", "", 1, 0.001, 0.02, MIB, MIB, 0.1, ()), []),
         (Row("A", "", 1, 0.01, 0.03, 2 * MIB, MIB, 0.1, ()), ["2 MiB of memory, more than 1"]),
-        (Row("A", "", 1, 0.01, 0.03, MIB, MIB, 0.2, ()), ["one call took 0.200 s, more than 0.15"]),
+        (Row("A", "", 1, 0.01, 0.03, MIB, MIB, 0.5, ()), ["one call took 0.500 s, more than 0.15"]),
         (Row("A", "", 1, 0.01, 0.03, MIB, MIB, 0.1, ("it ended",)), ["it ended"]),
     ],
 )

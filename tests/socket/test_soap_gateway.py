@@ -24,7 +24,9 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from tests.certificates import Authority
+from tests.commands import PATIENCE, until
 from tests.daemon import ROOT, RunningDaemon, runningDaemon
+from tests.ports import freePort
 from tests.protocols.soap.talk import S11, S12, add, addressed, envelope, fault, text
 from tests.socket.library import ENTITIES, OPERATIONS, wsdl
 from wsd.protocols.soap.zeeptransport import WebSocketTransport
@@ -57,7 +59,7 @@ BEHAVIOURS: dict[str, tuple[int, str, bytes]] = {
 
 OF_1_1 = ("latin-1", "latin-1-within", "header-wins", "utf-16", "utf-16-be", "utf-8-mark", "unknown", "wrong")
 """Those that are asked in SOAP 1.1."""
-WAITS = {"hang": 1.0, "stalls": 0.5}
+WAITS = {"hang": 1.0, "stalls": 0.5, "patient": 60.0}
 """Those that never answer, or never all of it, and the seconds that they are given."""
 
 
@@ -239,6 +241,7 @@ class TestWhatIsPassedOn:
     @pytest.mark.parametrize("line", ["empty", "accepted"], indirect=True)
     def test_no_content_is_no_message(self, line: Line) -> None:
         line.say(envelope(add(1, 2)))
+        until(lambda: Backend.asked, "the backend is asked")
         with pytest.raises(TimeoutError):
             line.hear(0.3)
         assert len(Backend.asked) == 1
@@ -267,19 +270,19 @@ class TestWhatGoesWrong:
         assert fault(answer)[0] == "s:Receiver"
         assert told in fault(answer)[1]
         assert text(answer, "//a:RelatesTo") == "urn:n:1"
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15, "the other routes wait for 20 seconds"
         assert len(Backend.asked) <= 1
         assert told in fault(line.ask(addressed(add(1, 2), "urn:n:2", "urn:act")))[1]
 
-    @pytest.mark.parametrize("line", ["hang"], indirect=True)
+    @pytest.mark.parametrize("line", ["patient"], indirect=True)
     def test_who_leaves_calls_it_off(self, gateway: RunningDaemon, line: Line) -> None:
         Backend.hangs.clear()
         Backend.left.clear()
         since = len(gateway.lines)
         line.say(addressed(add(1, 2), "urn:n:1", "urn:act"))
-        assert Backend.hangs.wait(5)
+        assert Backend.hangs.wait(PATIENCE)
         line.socket.close()
-        assert Backend.left.wait(0.9)
+        assert Backend.left.wait(WAITS["patient"] / 2)
         assert not any("cannot be reached" in each for each in gateway.lines[since:])
 
     def test_who_leaves_over_http_calls_it_off(self, gateway: RunningDaemon) -> None:
@@ -287,15 +290,15 @@ class TestWhatGoesWrong:
         Backend.left.clear()
         since = len(gateway.lines)
         with create_connection(("127.0.0.1", gateway.port())) as client:
-            client.sendall(posted("/hang", envelope(add(1, 2))))
-            assert Backend.hangs.wait(5)
+            client.sendall(posted("/patient", envelope(add(1, 2))))
+            assert Backend.hangs.wait(PATIENCE)
             # A client that is gone resets the connection; one that closes its half may wait for the answer.
             client.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
-        assert Backend.left.wait(0.9)
+        assert Backend.left.wait(WAITS["patient"] / 2)
         with create_connection(("127.0.0.1", gateway.port())) as client:
             client.sendall(posted("/nobody", envelope(add(1, 2))))
             gateway.waitFor("/nobody: the upstream service cannot be reached", since)
-        assert not any("/hang: the upstream service cannot be reached" in each for each in gateway.lines[since:])
+        assert not any("/patient: the upstream service cannot be reached" in each for each in gateway.lines[since:])
 
     @pytest.mark.parametrize("line", ["node"], indirect=True)
     def test_one_that_answers_1_2_in_1_1_is_not_passed_on(self, line: Line) -> None:
@@ -336,8 +339,8 @@ class TestNode:
             done.append(library.Slow(milliseconds, str(milliseconds)).text)
 
         with ThreadPoolExecutor(2) as threads:
-            list(threads.map(call, [400, 1]))
-        assert done == ["1", "400"]
+            list(threads.map(call, [1500, 1]))
+        assert done == ["1", "1500"]
 
     def test_a_hundred_at_a_time_each_get_their_own(self, library: Any) -> None:
         done: list[int] = []
@@ -365,11 +368,11 @@ class TestABackendThatDies:
             "urn:waiting/waiting/Wait",
         )
         quick = hang.replace("9000", "1").replace("urn:n:1", "urn:n:2")
-        with runningDaemon(config=waiting) as backend:
-            port = backend.port()
+        port = freePort()
+        with runningDaemon("-p", str(port), config=waiting) as backend:
             config = (
                 f'[route."/gate"]\nprotocol = "soap"\nupstream = "http://127.0.0.1:{port}/waiting"\n'
-                "upstream_timeout = 1.5\n"
+                "upstream_timeout = 3\n"
             )
             with (
                 runningDaemon(config=config) as gate,
@@ -380,7 +383,7 @@ class TestABackendThatDies:
                 assert text(line.ask(quick), "//a:RelatesTo") == "urn:n:2"
                 timedOut = line.hear()
                 assert text(timedOut, "//a:RelatesTo") == "urn:n:1"
-                assert "did not answer within 1.5 seconds" in fault(timedOut)[1]
+                assert "did not answer within 3 seconds" in fault(timedOut)[1]
                 line.say(hang)
                 time.sleep(0.2)
                 backend.process.kill()

@@ -80,15 +80,19 @@ class ControlProtocol(LineReceiver):
     transport: Any
     _outlet: Outlet
 
-    def __init__(self, daemon: Steered) -> None:
+    def __init__(self, daemon: Steered, clients: set[ControlProtocol]) -> None:
+        """It is one of `clients` while it is connected."""
         self._daemon = daemon
+        self._clients = clients
 
     def connectionMade(self) -> None:
         """Prepare to answer."""
+        self._clients.add(self)
         self._outlet = Outlet(self.transport)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Stop waiting for a client that is gone."""
+        self._clients.discard(self)
         self._outlet.stopProducing()
 
     def lineReceived(self, line: bytes) -> None:
@@ -170,7 +174,13 @@ class ControlFactory(Factory):
 
     def __init__(self, daemon: Steered) -> None:
         self._daemon = daemon
+        self._clients: set[ControlProtocol] = set()
 
     def buildProtocol(self, addr: IAddress | None) -> ControlProtocol:
         """A new client's protocol."""
-        return ControlProtocol(self._daemon)
+        return ControlProtocol(self._daemon, self._clients)
+
+    def finish(self) -> None:
+        """Send what is still unsent: the reactor ends, perhaps before its next turn."""
+        for client in self._clients:
+            client.transport.doWrite()

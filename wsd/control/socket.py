@@ -94,6 +94,11 @@ class ControlSocket:
                 path.unlink()
         return maybeDeferred(port.stopListening)
 
+    def finish(self) -> None:
+        """Close it when the process ends. Whoever has asked for it, as an upgrade does, gets an answer first."""
+        self.close()
+        self._factory.finish()
+
 
 def _removeStale(path: Path) -> None:
     """Remove the socket of a daemon that is gone. Raises OSError if it is in use, or no socket."""

@@ -305,6 +305,8 @@ class Parent(Service):
             child.send("now", {})
 
     def _end(self, result: Any) -> Any:
+        if self.control is not None:
+            self.control.finish()
         self._tasks.stop()
         self._signals.restore()
         return result

@@ -491,7 +491,7 @@ class Daemon(Service):
 
     def _close(self, result: Any) -> Any:
         if self.control is not None:
-            self.control.close()
+            self.control.finish()
         self._parts.pool.close()
         if self.locks is not None:
             self.locks.close()

@@ -15,7 +15,7 @@ import pytest
 from tests.certificates import Authority
 from tests.client.connect.peers import connect, connecting, echo, serving
 from tests.commands import PATIENCE
-from tests.process.test_proxies import freePorts
+from tests.ports import freePort
 from tests.process.test_proxies import serving as servingProxy
 
 SCRIPT = Path(__file__).with_name("ws.mjs")
@@ -105,7 +105,7 @@ class TestTls:
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The place of Apache as a forward proxy that asks for a password, and refuses some ports."""
     folder = tmp_path_factory.mktemp("proxy")
-    (port,) = freePorts(1)
+    port = freePort()
     (folder / "users").write_text("me:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n")  # secret
     modules = "mpm_event authn_core authn_file authz_core authz_user auth_basic proxy proxy_connect".split()
     lines = [
@@ -165,7 +165,7 @@ class TestAProxy:
         assert done.stderr.decode() == f"wsd: ws://{place}/: the proxy {host} port {port} {said}\n"
 
     def test_that_is_not_there_is_told(self, tmp_path: Path) -> None:
-        (port,) = freePorts(1)
+        port = freePort()
         done = connect(tmp_path, "ws://localhost/", "--proxy", f"127.0.0.1:{port}")
         assert done.returncode == 3
         assert done.stderr.decode() == (

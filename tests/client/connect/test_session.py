@@ -18,6 +18,7 @@ from websockets.sync.server import ServerConnection
 
 from tests.client.connect.peers import answering, connect, connecting, serving
 from tests.commands import PATIENCE
+from tests.ports import freePort
 from wsd.__main__ import main
 from wsd.client.connect import session as module
 from wsd.client.connect.session import ClientSession, Outcome, SessionOptions
@@ -60,8 +61,7 @@ class TestARefusal:
 
 class TestNoConnection:
     def test_nobody_listens(self, tmp_path: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = server.getsockname()[1]
+        port = freePort()
         done = connect(tmp_path, f"localhost:{port}/x")
         assert done.returncode == ExitStatus.UNREACHABLE
         assert done.stderr.decode() == (

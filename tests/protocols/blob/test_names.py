@@ -73,7 +73,7 @@ def test_what_is_none_is_not_known(kind: object) -> None:
 def test_it_takes_no_time(kind: str) -> None:
     before = time.process_time()
     checkType(kind)
-    assert time.process_time() - before < 0.1
+    assert time.process_time() - before < 0.5
 
 
 @pytest.mark.parametrize(

@@ -5,21 +5,15 @@ from __future__ import annotations
 import atexit
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.ports import freePort
+
 PATIENCE = 60.0
-
-
-def freePort() -> int:
-    """A port that nobody uses at present."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
 
 
 class RedisServer:

@@ -39,7 +39,7 @@ def prefix() -> str:
 
 async def until(holds: Callable[[], bool]) -> None:
     """Wait until something holds."""
-    for _ in range(1000):
+    for _ in range(6000):
         if holds():
             return
         await deferLater(reactor, 0.01)

@@ -15,7 +15,8 @@ from twisted.internet.task import Clock, deferLater
 from twisted.logger import capturedLogs
 
 from tests.certificates import Authority
-from tests.protocols.topics.redisserver import RedisServer, freePort
+from tests.ports import freePort
+from tests.protocols.topics.redisserver import RedisServer
 from tests.protocols.topics.test_redis import ROOMY, until
 from tests.protocols.topics.test_redis_failover import backendAt
 from tests.reactor import onReactor
@@ -32,10 +33,7 @@ async def reasonFor(url: str) -> str:
         topics = backendAt(url, f"{newId()}:")
         prefix = f"Redis at {readAddress(url)} is not connected"
         assert topics.backend.ready() == prefix
-        for _ in range(300):
-            if topics.backend.ready() != prefix:
-                break
-            await deferLater(reactor, 0.01)
+        await until(lambda: topics.backend.ready() != prefix)
         # Further tries say nothing new.
         await deferLater(reactor, 0.5)
         said = topics.backend.ready()
