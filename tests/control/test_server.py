@@ -19,6 +19,8 @@ class TestARequest:
             (b'{"command": "status", "id": "x"}', 'there is no field "id" in this command; known are "command"'),
             (b"[" * 60_000, "this is not JSON: "),
             (b"\xff", "this is not JSON: "),
+            (b'{"command": "close", "all": true, "reason": "\\ud800"}', "a request has one half of a surrogate pair"),
+            (b'{"command": "close", "ids": ["\xed\xa0\x80"]}', "a request has one half of a surrogate pair"),
         ],
         ids=lambda value: str(value)[:30],
     )

@@ -16,20 +16,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 TARGETS = (
     "head",
     "door",
     "proxy",
     "hello",
+    "secure",
+    "extensions",
+    "authorization",
+    "tokens",
     "frames",
     "soap",
     "nbfx",
+    "mtom",
     "framing",
     "stream",
     "stanza",
     "topics",
+    "filters",
     "blob",
+    "canvas",
+    "yjs",
+    "control",
+    "moves",
     "config",
 )
 """The names of the modules with a `check`."""
@@ -42,9 +53,14 @@ CACHE = HERE.parents[1] / ".cache" / "fuzz"
 Check = Callable[[bytes], None]
 
 
+def moduleOf(name: str) -> Any:
+    """The module of a target."""
+    return import_module(f"{__name__}.{name}")
+
+
 def targetOf(name: str) -> Check:
     """The function that a target consists of."""
-    check: Check = import_module(f"{__name__}.{name}").check
+    check: Check = moduleOf(name).check
     return check
 
 

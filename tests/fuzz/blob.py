@@ -6,11 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.fuzz.memory import Caller
-from tests.fuzz.messages import converse
+from tests.fuzz.messages import MEMORY, converse
 from tests.protocols.blob.stores import daemonOf
-
-_MEMORY = Path("/dev/shm")
-"""A file system in memory, on Linux."""
 
 
 def check(data: bytes) -> None:
@@ -20,7 +17,7 @@ def check(data: bytes) -> None:
 
 def answersTo(data: bytes) -> set[str]:
     """The names of the answers."""
-    with TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None, prefix="wsd-fuzz-") as folder:
+    with TemporaryDirectory(dir=MEMORY, prefix="wsd-fuzz-") as folder:
         daemon = daemonOf(Path(folder), max_file=100_000, sync="each")
         with Caller(daemon) as caller:
             names = converse(caller, "/blob", "blob.wsd.v1", data)

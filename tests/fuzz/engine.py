@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 import sys
+from inspect import isfunction
 
 import atheris
 
-from tests.fuzz import targetOf
+from tests.fuzz import moduleOf
 
 
 def main() -> None:
@@ -20,8 +21,11 @@ def main() -> None:
     _, name, *arguments = sys.argv
     logging.disable()
     with atheris.instrument_imports(include=["wsd"]):
-        check = targetOf(name)
-    atheris.Setup([name, *arguments], check)
+        module = moduleOf(name)
+    for each in getattr(module, "INSTRUMENTED", ()):
+        for function in filter(isfunction, vars(each).values()):
+            atheris.instrument_func(function)
+    atheris.Setup([name, *arguments], module.check)
     atheris.Fuzz()
 
 

@@ -14,7 +14,7 @@ from tests.wire import Daemon
 from wsd.web.door import Doors
 
 
-class _Transport(Stream):
+class MemoryTransport(Stream):
     """Takes a producer away as TCP's transport does: also if there is none."""
 
     def unregisterProducer(self) -> None:
@@ -30,7 +30,7 @@ class Caller:
 
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
-        self.transport = _Transport(IPv4Address("TCP", "127.0.0.1", 9998), IPv4Address("TCP", "127.0.0.1", 50000))
+        self.transport = MemoryTransport(IPv4Address("TCP", "127.0.0.1", 9998), IPv4Address("TCP", "127.0.0.1", 50000))
         self._logs = capturedLogs()
 
     def __enter__(self) -> Caller:

@@ -154,6 +154,10 @@ def _read(line: bytes) -> dict[str, Any]:
         raise CommandError(f'this is not JSON: {error}; write {{"command": "status"}}') from None
     if not isinstance(request, dict):
         raise CommandError('a request is an object, such as {"command": "status"}')
+    try:
+        _encode(request).encode()
+    except UnicodeEncodeError:
+        raise CommandError("a request has one half of a surrogate pair, which is no character; write both") from None
     return request
 
 
