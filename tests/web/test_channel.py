@@ -18,6 +18,7 @@ from tests.web.test_door import daemon, get, status, upgrade
 from tests.wire import Daemon, Wire
 from wsd.config import Policies
 from wsd.head import Refused
+from wsd.policies.timer import GRAIN
 from wsd.resources import IBody, IStreamed
 from wsd.web.channel import TURN
 
@@ -352,7 +353,7 @@ class TestPipelinedRequests:
         wire.socket.send(get(b"/page") * 100)
         select.select([wire.transport], [], [], 10)
         wire.transport.doRead()
-        monkeypatch.setattr(wire.door._channel, "_admit", None)
+        monkeypatch.setattr(wire.door._channel, "_begin", None)
         with capturedLogs() as events:
             wire.serve()
         (failure,) = failures(events)
@@ -386,6 +387,94 @@ class TestPipelinedRequests:
         wire.transport.doRead()
         assert 0 < chunked.pieces < 4000
         assert wire.exchange(b"0\r\n\r\n").endswith(b"20000")
+
+
+class TestTheSameHeadAgain:
+    """Most clients send the same head with each request of a connection."""
+
+    GET = b"GET /page HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n"
+
+    def admitted(self, monkeypatch: pytest.MonkeyPatch, wire: Wire) -> list[bytes]:
+        """The heads that are looked at from now on."""
+        channel: Any = wire.door._channel
+        looked: list[bytes] = []
+        admit = channel._admit
+
+        def look(head: bytes, rest: Any) -> Any:
+            looked.append(head)
+            return admit(head, rest)
+
+        monkeypatch.setattr(channel, "_admit", look)
+        return looked
+
+    def test_is_looked_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        counting = Counting()
+        _ours, wire = serving(counting)
+        wire.exchange(self.GET)
+        looked = self.admitted(monkeypatch, wire)
+        assert [status(wire.exchange(self.GET)) for _ in range(3)] == [200, 200, 200]
+        assert (len(looked), counting.answered) == (1, 4)
+
+    def test_is_another_one_if_a_byte_differs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        _ours, wire = serving(Counting())
+        wire.exchange(self.GET)
+        looked = self.admitted(monkeypatch, wire)
+        other = self.GET.replace(b"*/*", b"*/x")
+        for head in (self.GET, other, other, self.GET):
+            assert status(wire.exchange(head)) == 200
+        assert len(looked) == 3
+
+    def test_is_not_remembered_if_it_is_large(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        _ours, wire = serving(Counting())
+        large = self.GET.replace(b"*/*", b"x" * 2048)
+        wire.exchange(large)
+        looked = self.admitted(monkeypatch, wire)
+        for _ in range(3):
+            assert status(wire.exchange(large)) == 200
+        assert len(looked) == 3
+
+    def test_is_refused_if_a_reload_has_taken_its_host_away(self) -> None:
+        ours, wire = serving(Counting())
+        head = self.GET.replace(b"localhost", b"wsd.example")
+        ours.site.configure(ours.site.policies, ("wsd.example",), ours.site.trust)
+        assert [status(wire.exchange(head)) for _ in range(3)] == [200, 200, 200]
+        ours.site.configure(ours.site.policies, ("other.example",), ours.site.trust)
+        assert status(wire.exchange(head)) == 421
+
+    def test_has_a_body_and_an_id_of_its_own_each_time(self) -> None:
+        _ours, wire = serving(Chunked())
+        head = b"POST /page HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n"
+        with capturedLogs() as events:
+            answers = wire.exchange((head + b"ab") * 3)
+        assert [answers.count(b"\r\n\r\n%d" % count) for count in (1, 2, 3)] == [1, 1, 1]
+        assert len({event["id"] for event in events if event.get("event") == "request.answered"}) == 3
+
+
+class TestABodyThatIsWhole:
+    """The body has arrived with the head, so nothing is waited for."""
+
+    POST = b"POST /page HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nab"
+
+    def test_is_answered_by_a_single_write(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Typed(Chunked):
+            def render_POST(self, request: Any) -> bytes:
+                request.setHeader(b"Content-Type", b"text/plain")
+                return super().render_POST(request)
+
+        _ours, wire = serving(Typed())
+        written: list[Any] = []
+        wire.exchange(self.POST)
+        for name in ("write", "writeSequence"):
+            monkeypatch.setattr(wire.transport, name, written.append)
+        wire.exchange(self.POST)
+        (answer,) = written
+        assert answer.endswith(b"\r\n\r\n2")
+
+    def test_of_which_the_answer_is_late_waits_as_for_any_other(self) -> None:
+        ours, wire = serving(Later())
+        due = ours.timer.now + ours.site.policies.http_body_timeout
+        wire.exchange(get(b"/page"))
+        assert wire.door._ending.due <= due / GRAIN + 2
 
 
 class TestAClientThatEndsItsHalf:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import connectionDone
@@ -12,9 +12,9 @@ from twisted.python.failure import Failure
 from twisted.web import http
 
 from wsd.connection.request import newId
-from wsd.head import END, MAX_HEAD, Head, Refused, afterBlankLines, endOfHead
+from wsd.head import END, MAX_HEAD, Refused, afterBlankLines, endOfHead
 from wsd.logs import ConnectionLog
-from wsd.policies.address import Peer, TlsInfo
+from wsd.web.admitted import CHUNKED, Admitted
 from wsd.web.ending import Due, Ending
 from wsd.web.request import HttpRequest
 from wsd.web.site import Site
@@ -25,16 +25,11 @@ TURN = 4
 _PIECES = 512
 """Limit of the pieces of bodies in one turn: a single read may contain 40,000 chunks of one byte."""
 
+_REMEMBERED = 2048
+"""Limit of the head that a connection remembers, in bytes."""
+
 _PORTION = 16 * 1024
 """Bytes of a chunked body that are read between two looks at the number of pieces."""
-
-
-class Admitted(NamedTuple):
-    """A request that the door has let in: its head, the true peer, and what TLS agreed on (None without TLS)."""
-
-    head: Head
-    peer: Peer
-    tls: TlsInfo | None
 
 
 class _Reads(Enum):
@@ -63,7 +58,6 @@ class Channel(http.HTTPChannel):
     """
 
     transport: Any
-    requestFactory = HttpRequest
     timeOut = None
     totalHeadersSize = MAX_HEAD
     MAX_LENGTH = MAX_HEAD
@@ -84,6 +78,14 @@ class Channel(http.HTTPChannel):
         self._isFull = False
         """Whether reading is paused because `_unread` is full."""
         self._pieces = 0
+        self._isInBody = False
+        """Whether the bytes that arrive are those of a body."""
+        self._bodyLeft = 0
+        """Bytes of the body that have not arrived, if their number is known."""
+        self._isWhole = False
+        """Whether the body had arrived with the head, so that nothing was waited for."""
+        self._remembered: tuple[bytes, Admitted, object] | None = None
+        """The last head, what it stands for, and the version of the site that admitted it."""
         self._later: IDelayedCall | None = None
         ending.requests = self
 
@@ -91,9 +93,16 @@ class Channel(http.HTTPChannel):
 
     def begin(self, admitted: Admitted, rest: bytes) -> None:
         """Answer the first request. `rest` are the bytes after its head."""
-        self._begin(admitted)
-        if rest:
-            self.dataReceived(rest)
+        self._unread = rest
+        self._isReading = True
+        try:
+            self._begin(admitted)
+        finally:
+            self._isReading = False
+        if self._isDeaf:
+            self._unread = b""
+        else:
+            self._readOn()
 
     def dataReceived(self, data: bytes) -> None:
         """Called with bytes of bodies and later heads."""
@@ -121,7 +130,7 @@ class Channel(http.HTTPChannel):
                 if heads == TURN or self._pieces > _PIECES:
                     self._readLater()
                     break
-                if not self.line_mode:
+                if self._isInBody:
                     self._readBody()
                 elif not self._readHead():
                     break
@@ -181,10 +190,19 @@ class Channel(http.HTTPChannel):
             return False
         self._unread = buffer[end + len(END) :]
         self._next = _Next.nothing
-        admitted = self._admit(buffer[:end], self._takeUnread)
+        admitted = self._admitted(buffer[:end])
         if admitted is not None:
             self._begin(admitted)
         return True
+
+    def _admitted(self, head: bytes) -> Admitted | None:
+        """Let a request in. A client that sends the same head again is not looked at again."""
+        remembered, version = self._remembered, self.site.version
+        if remembered is not None and remembered[0] == head and remembered[2] is version:
+            return remembered[1]
+        admitted = self._admit(head, self._takeUnread)
+        self._remembered = None if admitted is None or len(head) > _REMEMBERED else (head, admitted, version)
+        return admitted
 
     def _takeUnread(self) -> bytes:
         unread, self._unread = self._unread, b""
@@ -192,25 +210,33 @@ class Channel(http.HTTPChannel):
 
     def _readBody(self) -> None:
         """Read a part of a body, which may consist of very many small chunks."""
-        size = _PORTION if self.requests and self.requests[-1].head.chunked else len(self._unread)
-        data, self._unread = self._unread[:size], self._unread[size:]
-        before = self.requests[-1].pieces if self.requests else 0
-        self.rawDataReceived(data)
-        if self.requests:
-            self._pieces += self.requests[-1].pieces - before
+        request: HttpRequest = self.requests[-1]
+        before = request.pieces
+        if request.admitted.length == CHUNKED:
+            data, self._unread = self._unread[:_PORTION], self._unread[_PORTION:]
+            self.rawDataReceived(data)
+        else:
+            data, self._unread = self._unread[: self._bodyLeft], self._unread[self._bodyLeft :]
+            self._bodyLeft -= len(data)
+            request.handleContentChunk(data)
+            if not self._bodyLeft and not self._isDeaf:
+                self.allContentReceived()
+        self._pieces += request.pieces - before
 
     # -- requests -------------------------------------------------------------------------------------------------
 
     def _begin(self, admitted: Admitted) -> None:
         """Route a request, once it is known who sent it if the route needs that."""
-        self._ending.waitForBody()
-        head, peer, tls = admitted
-        request = HttpRequest(self, parsePOSTFormSubmission=False)
+        self._isWhole = 0 <= admitted.length <= len(self._unread)
+        if not self._isWhole:
+            self._ending.waitForBody()
+        request = HttpRequest(self, admitted, self.site)
         self.requests.append(request)
-        deciding = request.arrive(head, peer, tls, self.site)
+        deciding = request.arrive()
         if deciding is None:
             self._receive(request)
         else:
+            self._ending.waitForBody()
             self._next = _Next.sender
             deciding.addCallback(lambda _: self._decided(request))
 
@@ -225,23 +251,19 @@ class Channel(http.HTTPChannel):
 
     def _receive(self, request: HttpRequest) -> None:
         """Read the body of a request if the resource wants it, and answer."""
-        head = request.head
-        if not head.hasBody:
-            self.length = 0
-        elif head.chunked:
-            self._maybeChooseTransferDecoder(b"Transfer-Encoding", b"chunked")
-        else:
-            self._maybeChooseTransferDecoder(b"Content-Length", str(head.length).encode())
-        self.persistent = self.checkPersistence(request, request.clientproto)
-        request.parseCookies()
-        request.gotLength(self.length)
-        if not head.hasBody:
+        admitted = request.admitted
+        self.persistent = admitted.isPersistent
+        if not self.persistent and request.head.version == (1, 1):
+            request.setHeader(b"Connection", b"close")
+        if not admitted.length:
             self.allContentReceived()
         elif request.wantsBody:
-            if "100-continue" in head.headers.tokens("Expect") and head.version == (1, 1):
-                # RFC 9110 10.1.1: the client waits for this before it sends the body.
+            if admitted.awaitsContinue:
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            self.setRawMode()
+            self._isInBody = True
+            self._bodyLeft = admitted.length
+            if admitted.length == CHUNKED:
+                self._maybeChooseTransferDecoder(b"Transfer-Encoding", b"chunked")
         else:
             self.answerEarly(request)
 
@@ -257,11 +279,13 @@ class Channel(http.HTTPChannel):
         if not self._handlingRequest:
             self.requests[-1].bodyEnded()
         if not self._handlingRequest:
-            self.length = 0
             self._transferDecoder = None
+            self._isInBody = False
             self._handlingRequest = True
-            self.setRawMode()
             self.requests[-1].process()
+            if self._isWhole and self._handlingRequest:
+                # It was not needed for answers at once.
+                self._ending.waitForBody()
 
     def rawDataReceived(self, data: bytes) -> None:
         """Called with bytes of a body. After an early answer they are dropped."""
@@ -277,7 +301,13 @@ class Channel(http.HTTPChannel):
         """Called when an answer is complete: go on with the next request."""
         request.answered()
         self._ending.answered()
-        super().requestDone(request)
+        self.requests.remove(request)
+        if request.held and not self._isBlocked:
+            self.transport.resumeProducing()
+        if self.persistent:
+            self._handlingRequest = False
+        else:
+            self.loseConnection()
         if not self._isReading and self._later is None:
             self._readOn()
 
@@ -360,4 +390,5 @@ class Channel(http.HTTPChannel):
         self._reads = _Reads.detached
         self.transport.unregisterProducer()
         self._forgetTurn()
+        self._remembered = None
         self.requests = []

@@ -25,8 +25,9 @@ from wsd.logs import ConnectionLog, logOf
 from wsd.policies.address import Peer, TlsInfo, isLoopback
 from wsd.policies.admission import Places
 from wsd.policies.coroutines import begin
+from wsd.web.admitted import Admitted
 from wsd.web.attempts import Attempt, attemptOf, unmark
-from wsd.web.channel import Admitted, Channel
+from wsd.web.channel import Channel
 from wsd.web.ending import Due, Ending
 from wsd.web.peer import hostOf, identify
 from wsd.web.route import SiteRoute

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from io import BytesIO
+from functools import lru_cache
+from time import time
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import unquote_to_bytes
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
-from twisted.web import http, server
 from twisted.web.error import UnsupportedMethod
+from twisted.web.http import BAD_REQUEST, NOT_MODIFIED, datetimeToString
 from twisted.web.resource import IResource
+from twisted.web.server import NOT_DONE_YET
 
 from wsd import resources
 from wsd.auth.outcome import AuthenticatedUser
 from wsd.connection.access import clientFields, requestLine
 from wsd.connection.deprecated import renamed
 from wsd.connection.request import newId
-from wsd.head import Head, Refused
+from wsd.head import Refused
 from wsd.logs import ConnectionLog, logOf
-from wsd.policies.address import Peer, TlsInfo
 from wsd.policies.coroutines import begin
+from wsd.web.admitted import Admitted
 from wsd.web.errorpage import answerTo
+from wsd.web.lazyrequest import LazyRequest
+from wsd.web.route import SiteRoute
 from wsd.web.site import Site
 
 if TYPE_CHECKING:
@@ -51,18 +54,24 @@ class RequestChannel(Protocol):
     def loseConnection(self) -> None:
         """End the connection once everything is sent."""
 
+    def requestDone(self, request: Any) -> None:
+        """Called when the answer is complete."""
 
-class HttpRequest(server.Request):
+
+@lru_cache(1)
+def _dateAt(second: int) -> bytes:
+    date: bytes = datetimeToString(second)
+    return date
+
+
+class HttpRequest(LazyRequest):
     """
     One request, and its answer.
 
     `peer` is the true peer, `tls` is None without TLS, and `id` is in its log lines.
     """
 
-    channel: RequestChannel | None = None  # type: ignore[assignment]
-    head: Head
-    peer: Peer
-    tls: TlsInfo | None
+    channel: RequestChannel | None
     body: resources.IBody | None = None
     received = 0
     """Bytes of the body that have arrived."""
@@ -96,27 +105,26 @@ class HttpRequest(server.Request):
     _refused: Refused | None = None
     _deciding: Deferred[None] | None = None
 
-    def arrive(self, head: Head, peer: Peer, tls: TlsInfo | None, site: Site) -> Deferred[None] | None:
+    def __init__(self, channel: RequestChannel, admitted: Admitted, site: Site) -> None:
+        super().__init__(channel, admitted)
+        self.site = site
+        self.id = newId()
+        self.log = ConnectionLog(self.id)
+        self._begunAt = site.clock.seconds()
+
+    def arrive(self) -> Deferred[None] | None:
         """
         Called when the head is complete: find the resource, and let it choose whether to read the body.
 
         Returns a Deferred that fires when that is done, if authenticating the client takes time.
         """
-        self.id = newId()
-        self.log = ConnectionLog(self.id)
-        self.head, self.peer, self.tls, self.site = head, peer, tls, site
-        self._begunAt = site.clock.seconds()
-        if site.tracing.tracer is not None:
-            self._trace(site)
-        self.method, self.uri = head.method.encode("latin-1"), head.target.encode("latin-1")
-        self.clientproto = b"HTTP/%d.%d" % head.version
-        self.path = head.path.encode("latin-1")
-        self.args = http.parse_qs(head.query.encode("latin-1"), True)
-        for name, value in head.headers:
-            self.requestHeaders.addRawHeader(name.encode("latin-1"), value.encode("latin-1"))
-        self.prepath, self.postpath = [], [unquote_to_bytes(part) for part in self.path[1:].split(b"/")]
+        if self.site.tracing.tracer is not None:
+            self._trace(self.site)
         try:
-            return self._admitted(begin(self._authenticate()))
+            guard = self.site.guardOf(self.head)
+            if guard is not None:
+                return self._admitted(begin(self._authenticate(guard)))
+            self._find()
         except Refused as refused:
             self._refused = refused
         except Exception:
@@ -130,11 +138,9 @@ class HttpRequest(server.Request):
             self.span.identify(self.id)
             self.log = logOf(self.id, self.span.traceId)
 
-    async def _authenticate(self) -> None:
-        """Find out who the client is, if the route needs that. Raises `Refused`."""
-        guard = self.site.guardOf(self.head)
-        if guard is None:
-            return
+    async def _authenticate(self, guard: SiteRoute) -> None:
+        """Find out who the client is. Raises `Refused`."""
+        assert guard.authenticator is not None
         asked = guard.authRequest(self.head, self.peer, self.tls, self.span)
         try:
             self.identity = await guard.authenticator.authenticate(asked)
@@ -171,7 +177,7 @@ class HttpRequest(server.Request):
     def _find(self) -> None:
         """Find the resource. Raises `Refused`."""
         self._resource = self.site.resourceFor(self)
-        if self.head.hasBody and resources.IStreamed.providedBy(self._resource):
+        if self.admitted.length and resources.IStreamed.providedBy(self._resource):
             self.body = self._resource.bodyOf(self)
 
     @property
@@ -180,10 +186,6 @@ class HttpRequest(server.Request):
         return self.body is not None and self._refused is None
 
     # -- the body arrives -----------------------------------------------------------------------------------------
-
-    def gotLength(self, length: int | None) -> None:
-        """Called with the length of the body. Nothing of it is kept, since the resource reads it."""
-        self.content = BytesIO()
 
     def handleContentChunk(self, data: bytes) -> None:
         """Called with a piece of the body: pass it to the resource."""
@@ -286,7 +288,7 @@ class HttpRequest(server.Request):
 
     def write(self, data: bytes) -> None:
         """Send some of the answer. Every error has the request's id, also one that a protocol answers with."""
-        if not self.startedWriting and self.code >= http.BAD_REQUEST:
+        if not self.startedWriting and self.code >= BAD_REQUEST:
             self.setHeader(b"X-Request-Id", self.id.encode())
         super().write(data)
 
@@ -299,7 +301,7 @@ class HttpRequest(server.Request):
 
     def process(self) -> None:
         """Render the resource that was found, or the refusal."""
-        self.setHeader(b"Date", http.datetimeToString())
+        self.setHeader(b"Date", _dateAt(int(time())))
         self.setHeader(b"X-Content-Type-Options", b"nosniff")
         if self._refused is not None:
             self.refuse(self._refused)
@@ -326,8 +328,8 @@ class HttpRequest(server.Request):
                 )
             )
             return
-        if content is not server.NOT_DONE_YET:
-            if self.code != http.NOT_MODIFIED:
+        if content is not NOT_DONE_YET:
+            if self.code != NOT_MODIFIED:
                 self.setHeader(b"Content-Length", b"%d" % len(content))
             if self.head.method != "HEAD":
                 self.write(content)

@@ -119,9 +119,12 @@ class Site:
         self.policies = policies
         self.hosts = hosts
         self.trust = trust
+        self.version = object()
+        """Replaced whenever a head that was admitted could be refused, or the other way round."""
 
     def replaceRoutes(self, routes: Iterable[SiteRoute]) -> None:
         """Serve these routes from now on. Open connections keep their factories."""
+        self.version = object()
         self.routes = list(routes)
         paths = [(decodedPath(route.route.path), route) for route in self.routes]
         self._exact = {path: route for path, route in paths if not route.route.prefix}
