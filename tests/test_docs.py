@@ -110,7 +110,7 @@ class TestProtocols:
     """docs/protocols.md: its examples do what they say."""
 
     def test_each_example_is_one_of_those_tested_here(self) -> None:
-        assert set(SHOWN) == {"shout", "ticketed", "digest", "slow", "board", "counter", "counted"}
+        assert set(SHOWN) == {"shout", "mirror", "ticketed", "digest", "slow", "board", "counter", "counted"}
         others = [block for block in PROTOCOLS if block not in SHOWN.values()]
         assert [isFollowed(block.page, block.text) for block in others] == [True, True, False]
         assert others[-1] == PROTOCOLS[-1]
@@ -124,6 +124,12 @@ class TestProtocols:
         client = Daemon({"/": load("shout")}).open()
         client.say(b"\x00")
         assert (client.closeCode, client.closeReason) == (1003, "send text")
+
+    def test_mirror_sends_texts_back_from_their_end(self, load: Callable[[str], Any]) -> None:
+        client = Daemon({"/": load("mirror")}).open()
+        client.say("stressed")
+        client.say(b"abc")
+        assert client.messages() == ["desserts", b"abc"]
 
     def test_ticketed_lets_in_who_has_a_ticket(self, load: Callable[[str], Any]) -> None:
         daemon = Daemon({"/": load("ticketed")})

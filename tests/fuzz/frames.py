@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 
 from tests.fuzz.pieces import piecesOf
-from tests.property.test_frames import JoiningFactory, outcome
+from tests.property.test_frames import AnsweringFactory, JoiningFactory, outcome
 from wsd.frames import PLANES
 
 
@@ -19,5 +19,7 @@ def check(data: bytes) -> None:
     for name, plane in PLANES.items():
         found = outcome(data, cuts, plane)
         assert found == expected, f"{name}: {found}, not {expected}"
+        found = outcome(data, cuts, plane, AnsweringFactory)
+        assert found == expected, f"{name}, returned: {found}, not {expected}"
         found = outcome(data, cuts, plane, JoiningFactory)
         assert found[1] == streamed, f"{name}, in pieces: {found[1]}, not {streamed}"

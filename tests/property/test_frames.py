@@ -19,7 +19,7 @@ from twisted.logger import capturedLogs
 
 from tests.every import Every, EveryFactory, Streaming
 from wsd.config import Policies, Route
-from wsd.connection import Factory, Request
+from wsd.connection import Connection, Factory, Request
 from wsd.frames import PLANES, Plane
 from wsd.head import parseHead
 from wsd.metrics import Metrics
@@ -50,6 +50,20 @@ class Noting(Every):
 
 class NotingFactory(EveryFactory):
     connection = Noting
+
+
+class Answering(Every):
+    """Returns what comes, as `Noting` sends it back."""
+
+    received = Connection.received
+
+    def answer(self, payload: bytes, isBinary: bool) -> Any:
+        self.said.append(("received", payload, isBinary))
+        return payload if isBinary else payload.decode()
+
+
+class AnsweringFactory(EveryFactory):
+    connection = Answering
 
 
 class Joining(Streaming):
@@ -157,6 +171,15 @@ def test_any_plane_and_chunking_give_the_hooks_and_answers_of_autobahn(data: byt
         assert outcome(data, plane=plane) == expected
         assert outcome(data, cuts, plane) == expected
         assert outcome(data, range(len(data)), plane) == expected
+
+
+@settings(deadline=None, max_examples=100)
+@anyFrames
+def test_an_answer_that_is_returned_is_as_one_that_is_sent(data: bytes, cuts: list[int]) -> None:
+    expected = outcome(data)
+    for plane in PLANES.values():
+        assert outcome(data, plane=plane, build=AnsweringFactory) == expected
+        assert outcome(data, cuts, plane, AnsweringFactory) == expected
 
 
 @settings(deadline=None, max_examples=200)

@@ -1,9 +1,9 @@
 """
 ConnectionApi: the hooks and methods that the author of a protocol uses.
 
-A protocol overrides the hooks (`opening`, `opened`, `received` or `began`/`arrived`/`ended`, `full`, `drained`,
-`closed`) and calls `send`, `close`, `hold`, `release`. An exception in a hook is logged, and closes its own connection
-alone, with 1011.
+A protocol overrides the hooks (`opening`, `opened`, `answer`, `received` or `began`/`arrived`/`ended`, `full`,
+`drained`, `closed`) and calls `send`, `close`, `hold`, `release`. An exception in a hook is logged, and closes its own
+connection alone, with 1011.
 """
 
 from __future__ import annotations
@@ -79,11 +79,21 @@ class ConnectionApi(Engine):
     def opened(self) -> Any:
         """Called when the connection is open: `send` may be called from now on."""
 
+    def answer(self, payload: bytes, isBinary: bool) -> Any:
+        """
+        Called with a complete message; text is valid UTF-8. Returns the answer, or None if there is none.
+
+        `bytes` are sent as the same kind as the message, `str` as text; a `Prepared` message has its kind. Reading is
+        held until a returned awaitable is done, whose result is sent. A streaming protocol may define it as well: then
+        it is called with some of the messages that came in one piece.
+        """
+
     def received(self, payload: bytes, isBinary: bool) -> Any:
         """
-        Called with a complete message; text is valid UTF-8. Reading is held until a returned awaitable is done.
+        Called with a complete message, like `answer`, for a protocol that calls `send` itself, at any time.
 
-        A streaming protocol may define it as well: then it is called with some of the messages that came in one piece.
+        The default calls `answer`, and sends what it returns. The plane does so by itself, which is faster, unless a
+        protocol overrides this hook or `send`. Reading is held until a returned awaitable is done.
         """
 
     def began(self, isBinary: bool) -> Any:

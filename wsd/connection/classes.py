@@ -18,7 +18,7 @@ from wsd.connection.connection import Connection
 from wsd.connection.factory import Factory
 from wsd.connection.stock import StockFactory
 
-_HOOKS = ("opening", "opened", "received", "began", "arrived", "ended", "full", "drained", "closed")
+_HOOKS = ("opening", "opened", "answer", "received", "began", "arrived", "ended", "full", "drained", "closed")
 _FACTORY_HOOKS = ("__init__", "started", "retired", "stopped", "resource", "wellKnown", "ready")
 _STOCK_HOOKS = ("onConnect", "onOpen", "onMessage", "onPong", "onClose")
 _STOCK_PIECEWISE = ("onMessageBegin", "onMessageFrameBegin", "onMessageFrameData", "onMessageFrameEnd", "onMessageEnd")

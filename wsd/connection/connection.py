@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from inspect import isawaitable
 from typing import Any
 
 from twisted.internet.error import ConnectionLost
@@ -26,11 +28,15 @@ class Connection(Moving):
     """Whether messages are passed on in pieces, as they arrive."""
     takesWhole = True
     """Whether a message that came in one piece may be passed on as a whole."""
+    answers = False
+    """Whether the plane calls `answer` instead of `received`, and sends what it returns."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.streams = cls.began is not Connection.began or cls.arrived is not Connection.arrived
-        cls.takesWhole = not cls.streams or cls.received is not Connection.received
+        takesAnswers = cls.answer is not Connection.answer
+        cls.takesWhole = not cls.streams or takesAnswers or cls.received is not Connection.received
+        cls.answers = takesAnswers and cls.received is Connection.received and cls.send is Connection.send
 
     # -- called by the transport ---------------------------------------------------------------------------------
 
@@ -122,15 +128,32 @@ class Connection(Moving):
 
     # -- called by the plane -------------------------------------------------------------------------------------
 
+    def received(self, payload: bytes, isBinary: bool) -> Any:
+        """Called with a complete message: send what `answer` returns."""
+        answer = self.answer(payload, isBinary)
+        return None if answer is None else self.sendAnswer(answer, isBinary)
+
+    def sendAnswer(self, answer: Any, isBinary: bool) -> Awaitable[None] | None:
+        """Send what `answer` returned for a message of this kind. Returns an awaitable if it is not known yet."""
+        if isawaitable(answer):
+            return self.__sendLater(answer, isBinary)
+        self.send(answer, isBinary)
+        return None
+
+    async def __sendLater(self, awaited: Awaitable[Any], isBinary: bool) -> None:
+        answer = await awaited
+        if answer is not None:
+            self.send(answer, isBinary)
+
     def hookReturned(self, result: Any, size: int) -> None:
-        """Called when `received` returned `result`. The message counts as memory in use until an awaitable is done."""
+        """Called when the hook returned `result`. The message counts as memory in use until an awaitable is done."""
         done = self._await(result)
         if done is not None and not done.called:
             self.noteHandled(size)
             done.addBoth(lambda _: self.noteHandled(-size))
 
     def hookFailed(self) -> None:
-        """Called while the exception that `received` raised is being handled."""
+        """Called while the exception that the hook raised is being handled."""
         self._failed(Failure())
 
     def messageBegan(self, isBinary: bool) -> None:

@@ -130,6 +130,7 @@ class Factory(WebSocketServerFactory):
         self.spoken = self._spoken(subprotocols)
         self.connections: set[Connection] = set()
         self.plane = plane or choosePlane("auto")
+        self.protocol: Any = self._connectionClass()
         self.frameLimits = FrameLimits(
             self.counters.traffic,
             self.maxMessage,
@@ -137,8 +138,8 @@ class Factory(WebSocketServerFactory):
             self.policies.max_unsent,
             self.connection.streams,
             self.connection.takesWhole,
+            self.protocol.answers,
         )
-        self.protocol: Any = self._connectionClass()
 
     def _connectionClass(self) -> Any:
         """The route's own class of connections, with what all of them share: Autobahn would copy it into each."""

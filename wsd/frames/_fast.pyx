@@ -77,6 +77,7 @@ cdef enum:
     MAX_COPIED = 16384   # a payload of up to this many bytes is joined to its frame's head
     PORTION = 262144     # bytes written at a time to a transport that copies, so that its copies stay small
     MAX_CORKED = 65536   # the most bytes gathered while a read is handled; if there are more, they are sent
+    OUT = 98304          # bytes that are gathered without an allocation: MAX_CORKED, and a message
     FIRST = 65536        # the first buffer of a message: a declared length alone must not allocate more
 
 cdef int _TURN = TURN
@@ -89,6 +90,10 @@ cdef uint8_t* _shared = <uint8_t*>malloc(READ)
 if _shared == NULL:
     raise MemoryError
 cdef bint _sharedIsTaken = False
+cdef uint8_t* _sharedOut = <uint8_t*>malloc(OUT)
+if _sharedOut == NULL:
+    raise MemoryError
+cdef bint _outIsTaken = False
 
 # The connection whose message is being delivered, if others follow in what was read at once. What is sent to many
 # connections meanwhile, or within a `Gathering`, is gathered, and leaves as one write to each: before anything else is
@@ -108,6 +113,22 @@ cdef inline int _bucketOf(Py_ssize_t size) noexcept nogil:
         return 0
     # The bounds are 2 ** 6, 2 ** 8, 2 ** 10, ...
     return min((59 - __builtin_clzll(size - 1)) // 2, BUCKETS - 1)
+
+
+cdef inline void _writeHead(uint8_t* head, uint8_t first, Py_ssize_t size) noexcept nogil:
+    """Write a frame's head, in the shortest form (RFC 6455 5.2)."""
+    cdef int index
+    head[0] = first
+    if size < 126:
+        head[1] = size
+    elif size < 65536:
+        head[1] = 126
+        head[2] = size >> 8
+        head[3] = size & 0xFF
+    else:
+        head[1] = 127
+        for index in range(8):
+            head[2 + index] = (size >> (56 - 8 * index)) & 0xFF
 
 
 cdef double _now() noexcept nogil:
@@ -198,7 +219,7 @@ cdef class Frames:
 
     cdef object _handler, _transport, _received, _limits, _deflater, _python
     cdef Traffic _traffic
-    cdef bint _streams, _onlyPython, _feeding, _inPython
+    cdef bint _streams, _answers, _onlyPython, _feeding, _inPython
     cdef bint _isReported   # whether the transport reports its unsent bytes to the connection
     cdef bint _waits   # whether the transport may have unsent bytes
     cdef int _descriptor
@@ -237,7 +258,8 @@ cdef class Frames:
         """`rest` is what was received before the connection was open. The first `resumeReading` reads it."""
         self._handler = handler
         self._transport = transport
-        self._received = handler.received
+        self._answers = limits.answers
+        self._received = handler.answer if limits.answers else handler.received
         self._limits = limits
         self._deflater = deflater
         self._traffic = limits.traffic
@@ -253,7 +275,7 @@ cdef class Frames:
         self.heard = True
 
     def __dealloc__(self):
-        free(self._out)
+        self._dropGathered()
         Py_XDECREF(self._message)
 
     def close(self):
@@ -559,6 +581,12 @@ cdef class Frames:
         _reading = self if moreFollows else None
         try:
             result = self._received(payload, isBinary)
+            if self._answers and result is not None:
+                if PyBytes_CheckExact(result):
+                    self._sendBytes(result, isBinary, True)
+                    result = None
+                else:
+                    result = handler.sendAnswer(result, isBinary)
         except Exception:
             handler.hookFailed()
         else:
@@ -709,47 +737,46 @@ cdef class Frames:
 
     def send(self, payload, bint isBinary=True, fragment=0, bint deflate=True):
         """Send a message, as `Connection.send` says."""
-        cdef uint8_t head[10]
-        cdef Py_ssize_t size
-        cdef int index
+        if PyBytes_CheckExact(payload) and not fragment:
+            self._sendBytes(payload, isBinary, deflate)
+            return
         if not self.isOpen:
             return
         if _gathered:
             self._yieldToGathered()
-        if self.isBusy or not PyBytes_CheckExact(payload) or fragment:
-            if self.isBusy or isinstance(payload, (str, bytes, bytearray, memoryview)):
-                self._pythonFrames().send(payload, isBinary, fragment, deflate)
-            else:
-                self._sendPrepared(payload, payload.plain, PyBytes_GET_SIZE(payload.payload))
-            return
-        if PyBytes_GET_SIZE(payload) > _AT_ONCE and deflate and self._deflater is not None:
+        if self.isBusy or isinstance(payload, (str, bytes, bytearray, memoryview)):
             self._pythonFrames().send(payload, isBinary, fragment, deflate)
-            return
-        self._countOut(PyBytes_GET_SIZE(payload))
-        head[0] = BINARY if isBinary else TEXT
-        if deflate and self._deflater is not None and PyBytes_GET_SIZE(payload) >= _LEAST_DEFLATED:
-            payload = self._deflater.deflate(payload)
-            head[0] |= RSV1
-        size = PyBytes_GET_SIZE(payload)
-        if size < 126:
-            head[1] = size
-            self._cork(head, 2)
-        elif size < 65536:
-            head[1] = 126
-            head[2] = size >> 8
-            head[3] = size & 0xFF
-            self._cork(head, 4)
         else:
-            head[1] = 127
-            for index in range(8):
-                head[2 + index] = (size >> (56 - 8 * index)) & 0xFF
-            self._cork(head, 10)
+            self._sendPrepared(payload, payload.plain, PyBytes_GET_SIZE(payload.payload))
+
+    cdef int _sendBytes(self, bytes payload, bint isBinary, bint deflate) except -1:
+        """Send a message in a single frame."""
+        cdef uint8_t* head
+        cdef uint8_t first = BINARY if isBinary else TEXT
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(payload), length
+        if not self.isOpen:
+            return 0
+        if _gathered:
+            self._yieldToGathered()
+        if self.isBusy or (deflate and self._deflater is not None and size > _AT_ONCE):
+            self._pythonFrames().send(payload, isBinary, 0, deflate)
+            return 0
+        self._countOut(size)
+        if deflate and self._deflater is not None and size >= _LEAST_DEFLATED:
+            payload = self._deflater.deflate(payload)
+            first |= RSV1
+            size = PyBytes_GET_SIZE(payload)
+        length = 2 if size < 126 else 4 if size < 65536 else 10
+        head = self._makeOut(length + (size if size <= MAX_COPIED else 0))
+        _writeHead(head, first, size)
         if size > MAX_COPIED:
-            self._sendBeside(payload)
-            return
-        self._cork(<const uint8_t*>PyBytes_AS_STRING(payload), size)
+            self._outSize += length
+            return self._sendBeside(payload)
+        memcpy(head + length, PyBytes_AS_STRING(payload), size)
+        self._outSize += length + size
         if not self._feeding or self._outSize > MAX_CORKED:
             self._flush()
+        return 0
 
     cdef int _sendPrepared(self, prepared, bytes frame, Py_ssize_t size) except -1:
         """Send a message of this size, whose plain form is `frame`."""
@@ -830,16 +857,30 @@ cdef class Frames:
         self._flush()
 
     cdef int _cork(self, const uint8_t* data, Py_ssize_t size) except -1:
-        cdef uint8_t* out
-        cdef Py_ssize_t room = 2 * (self._outSize + size)
-        if self._outSize + size > self._outRoom:
-            out = <uint8_t*>realloc(self._out, room)
-            if out == NULL:
-                raise MemoryError
-            self._out, self._outRoom = out, room
-        memcpy(self._out + self._outSize, data, size)
+        memcpy(self._makeOut(size), data, size)
         self._outSize += size
         return 0
+
+    cdef uint8_t* _makeOut(self, Py_ssize_t size) except NULL:
+        """Returns where so many bytes can be added to those that are gathered."""
+        global _outIsTaken
+        cdef uint8_t* out
+        cdef Py_ssize_t room = self._outSize + size
+        if room <= self._outRoom:
+            return self._out + self._outSize
+        if self._out == NULL and room <= OUT and not _outIsTaken:
+            _outIsTaken = True
+            self._out, self._outRoom = _sharedOut, OUT
+            return _sharedOut
+        room *= 2
+        out = <uint8_t*>realloc(NULL if self._out == _sharedOut else self._out, room)
+        if out == NULL:
+            raise MemoryError
+        if self._out == _sharedOut:
+            memcpy(out, _sharedOut, self._outSize)
+            _outIsTaken = False
+        self._out, self._outRoom = out, room
+        return out + self._outSize
 
     cdef int _sendBeside(self, bytes payload) except -1:
         """Send the gathered bytes, and then, without a copy, the payload."""
@@ -909,7 +950,11 @@ cdef class Frames:
 
     cdef int _dropGathered(self) noexcept:
         """Free the buffer of gathered bytes: an idle connection has none."""
-        free(self._out)
+        global _outIsTaken
+        if self._out == _sharedOut:
+            _outIsTaken = False
+        else:
+            free(self._out)
         self._out = NULL
         self._outSize = self._outRoom = 0
         return 0

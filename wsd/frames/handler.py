@@ -25,6 +25,8 @@ class FrameLimits:
     """Whether messages are passed on in pieces, as they arrive."""
     takesWhole: bool
     """Whether a message that came in one piece is passed on as a whole, also if others are passed on in pieces."""
+    answers: bool
+    """Whether complete messages are passed to the hook `answer`, and what it returns is sent."""
 
 
 class FrameHandler(Protocol):
@@ -52,11 +54,17 @@ class FrameHandler(Protocol):
     def received(self, payload: bytes, isBinary: bool) -> Any:
         """The protocol's own hook, called with a complete message; text is valid UTF-8."""
 
+    def answer(self, payload: bytes, isBinary: bool) -> Any:
+        """The same for a protocol that returns its answer."""
+
+    def sendAnswer(self, answer: Any, isBinary: bool) -> Any:
+        """Send what `answer` returned. Returns an awaitable if it is not known yet, and None otherwise."""
+
     def hookReturned(self, result: Any, size: int) -> None:
-        """Called when `received` returned a result other than None, for a message of `size` bytes."""
+        """Called with a result of the hook other than None, for a message of `size` bytes."""
 
     def hookFailed(self) -> None:
-        """Called while the exception that `received` raised is being handled."""
+        """Called while the exception that the hook raised is being handled."""
 
     def messageBegan(self, isBinary: bool) -> None:
         """Called when a message begins. Its pieces follow."""

@@ -46,6 +46,7 @@ class FrameReader(Writer):
     """Reads frames from given bytes, and writes those of the same connection. `Fast` gets the bytes."""
 
     __slots__ = (
+        "_answers",
         "_final",
         "_left",
         "_mask",
@@ -61,7 +62,8 @@ class FrameReader(Writer):
     def __init__(self, handler: FrameHandler, transport: Any, limits: FrameLimits, deflater: Any, rest: bytes) -> None:
         """`rest` is what was received before the connection was open."""
         super().__init__(handler, transport, limits, deflater)
-        self._received: Any = handler.received
+        self._answers = limits.answers
+        self._received: Any = handler.answer if limits.answers else handler.received
         self._maxMessage = limits.maxMessage
         self._maxFrame = limits.maxFrame
         self._streams = limits.streams
@@ -215,6 +217,12 @@ class FrameReader(Writer):
         handler = self._handler
         try:
             result = self._received(payload, isBinary)
+            if self._answers and result is not None:
+                if type(result) is bytes:
+                    self.send(result, isBinary)
+                    result = None
+                else:
+                    result = handler.sendAnswer(result, isBinary)
         except Exception:
             handler.hookFailed()
         else:

@@ -53,14 +53,14 @@ class Describe(Connection):
 
     def opened(self) -> None:
         """Called when the connection is open."""
-        self._describe()
+        self.send(self._description())
 
-    def received(self, payload: bytes, isBinary: bool) -> None:
-        """Called with each message."""
-        self._describe()
+    def answer(self, payload: bytes, isBinary: bool) -> str:
+        """Called with each message. Returns the description."""
+        return self._description()
 
-    def _describe(self) -> None:
-        self.send(description(self.id, self.request.head, self.peer, self.tls, self.subprotocol, self.extension))
+    def _description(self) -> str:
+        return description(self.id, self.request.head, self.peer, self.tls, self.subprotocol, self.extension)
 
     def full(self) -> None:
         """Called when the send buffer is full: stop reading."""

@@ -169,12 +169,9 @@ class Echo(Connection):
             self._pushing.clock = self.clock
             self._pushing.start(self.switches.push / 1000, now)
 
-    def received(self, payload: bytes, isBinary: bool) -> Any:
-        """Called with a message: answer it."""
-        if self._isPlain:
-            self.send(payload, isBinary)
-            return None
-        return self._answer(payload, isBinary)
+    def answer(self, payload: bytes, isBinary: bool) -> Any:
+        """Called with a message. Returns the answer."""
+        return payload if self._isPlain else self._answer(payload, isBinary)
 
     async def _answer(self, payload: bytes, isBinary: bool) -> None:
         switches = self.switches
