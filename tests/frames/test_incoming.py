@@ -51,7 +51,7 @@ class TestOneThatIsKept:
     def test_is_not_kept_compressed_if_it_arrives_at_once(self) -> None:
         message = IncomingMessage(True, Deflater(AGREED, 6, 8), 100, True)
         message.add(deflated(b"payload"), True)
-        assert (message.assembled, message.inflated) == (7, 0)
+        assert (message.assembled, message.inflated) == (0, 7)
 
     def test_that_is_text_must_be_valid(self) -> None:
         message = IncomingMessage(False, None, 10, True)

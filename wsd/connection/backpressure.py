@@ -84,6 +84,18 @@ class Backpressure(MemoryAccounting):
             self.transport.pauseProducing()
         self.factory.clock.callLater(0, self.release)
 
+    def inflateInTurn(self) -> None:
+        """Hold reading until it is this connection's turn among all that inflate or deflate large messages in steps."""
+        self.held += 1
+        if self.held == 1:
+            self.transport.pauseProducing()
+
+        def goOn() -> bool:
+            self.release()
+            return False
+
+        self.factory.turns.add(goOn)
+
     def onBuffered(self, size: int) -> None:
         """Called while reading is held, with the number of bytes that were received meanwhile."""
         if size > _EARLY:

@@ -559,10 +559,14 @@ cdef class Frames:
             return end
         self._deflater.begin()
         try:
-            message = self._deflater.inflate(payload, True, self._limits.maxMessage)
+            message = self._deflater.inflateSome(payload, True, self._limits.maxMessage)
         except InflateError as error:
             handler.inflateFailed(error)
             self._handOver(data + end, size - end)
+            return size
+        if self._deflater.pending is not None:
+            self._pythonFrames().inflateOn(first, message)
+            self._handToPython(data + end, size - end)
             return size
         if first == DEFLATED_TEXT:
             state = checkText(0, <const uint8_t*>PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message))

@@ -16,6 +16,9 @@ TAIL = b"\x00\x00\xff\xff"
 _EMPTY = b"\x00"
 """The payload of an empty message (RFC 7692 7.2.3.6). For no data, a context's flush returns nothing."""
 
+STEP = 256 * 1024
+"""Bytes inflated in one step, which takes 0.1 to 1 ms. A thousand times as much may stand in a small message."""
+
 _MAX_FINAL_BLOCKS = 64
 """Blocks with the BFINAL bit in one message. One is usual. Each costs its sender two bytes, and us a new context."""
 
@@ -83,10 +86,12 @@ class Deflater:
         "_deflating",
         "_finalBlocks",
         "_inflating",
+        "_isLast",
         "_progress",
         "_window",
         "before",
         "key",
+        "pending",
         "used",
     )
 
@@ -107,6 +112,10 @@ class Deflater:
         self._window = bytearray()
         self._progress = _NONE
         self._finalBlocks = 0
+        self._isLast = False
+        """Whether `pending` is the end of the message."""
+        self.pending: bytes | None = None
+        """What was received of the message and is left for `inflateMore`; None if everything is inflated."""
         self.used = False
         """Whether a context was used since this was set to False."""
         self.key: DeflateKey = (agreed.serverBits, level, memory)
@@ -172,8 +181,16 @@ class Deflater:
         Raises InflateLimitExceeded as soon as more than `most` bytes would result, and InflateError for malformed data.
         The connection cannot be used afterwards.
         """
-        counted = self._counted
-        counted.deflatedIn += len(data)
+        plain = self.inflateSome(data, last, most)
+        pieces, size, rest = [plain], len(plain), self.pending
+        while rest is not None:
+            pieces.append(self.inflateMore(most - size))
+            size, rest = size + len(pieces[-1]), self.pending
+        return b"".join(pieces)
+
+    def inflateSome(self, data: bytes | memoryview, last: bool, most: int) -> bytes:
+        """The same, but returns after at most `STEP` bytes. While `pending` is not None, `inflateMore` goes on."""
+        self._counted.deflatedIn += len(data)
         if last:
             isEmpty = self._progress is _BEGUN and not data
             self._progress = _NONE
@@ -183,23 +200,43 @@ class Deflater:
             data = b"".join((data, TAIL))
         elif data:
             self._progress = _WITHIN
+        return self._step(data, last, most)
+
+    def inflateMore(self, most: int) -> bytes:
+        """Inflate the next `STEP` bytes of what is `pending`, to at most `most` bytes."""
+        data, self.pending = self.pending or b"", None
+        if self._isLast:
+            self._progress = _NONE
+        return self._step(data, self._isLast, most)
+
+    def _step(self, data: bytes | memoryview, last: bool, most: int) -> bytes:
         context = self._inflating
         if context is None:
             context = self._newInflating()
         self.used = True
+        limit = STEP if most >= STEP else most + 1
         try:
-            plain = context.decompress(data, most + 1)
+            plain = context.decompress(data, limit)
         except self._choice.inflates.module.error as error:
             raise InflateError(str(error)) from error
         if len(plain) > most:
             raise InflateLimitExceeded(f"a message inflates to more than {most} bytes")
-        counted.plainIn += len(plain)
+        self._counted.plainIn += len(plain)
         window, size = self._window, 1 << self._agreed.clientBits
         window += plain if len(plain) <= size else plain[-size:]
         if len(window) > 2 * size:
             # Up to twice the window is kept, so that few messages pay for cutting it.
             del window[:-size]
-        return plain + self._afterFinalBlock(context.unused_data, last, most - len(plain)) if context.eof else plain
+        if context.eof:
+            self._endBlock(context.unused_data, last)
+        elif len(plain) == limit:
+            self._defer(context.unconsumed_tail, last)
+        return plain
+
+    def _defer(self, rest: bytes, last: bool) -> None:
+        # The context is within the message, so it may not be freed.
+        self._progress = _WITHIN
+        self.pending, self._isLast = rest, last
 
     def _newInflating(self) -> Inflating:
         bits = self._agreed.clientBits
@@ -207,21 +244,21 @@ class Deflater:
         self._register()
         return context
 
-    def _afterFinalBlock(self, rest: bytes, last: bool, most: int) -> bytes:
+    def _endBlock(self, rest: bytes, last: bool) -> None:
         """
-        Inflate what follows a block with the BFINAL bit, which a message may have (RFC 7692 7.2.3.4).
+        Handle the end of a block with the BFINAL bit, behind which a message may go on (RFC 7692 7.2.3.4).
 
-        This needs a new context with the same window.
+        That needs a new context with the same window.
         """
         self._finalBlocks += 1
         if self._finalBlocks > _MAX_FINAL_BLOCKS:
             raise InflateError(f"a message has more than {_MAX_FINAL_BLOCKS} final blocks")
         self._inflating = None
-        self._progress = _BEGUN
-        rest = rest[:-4] if last else rest
-        # These bytes were counted before.
-        self._counted.deflatedIn -= len(rest)
-        return self.inflate(rest, last, most)
+        # What follows is either nothing, or the beginning of another stream, and `TAIL` behind it.
+        if len(rest) > (len(TAIL) if last else 0):
+            self._defer(rest, last)
+        elif not last:
+            self._progress = _BEGUN
 
     # -- contexts -------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,18 @@ from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from wsd.frames.codes import Opcode
 from wsd.frames.handler import FrameHandler, FrameLimits
 from wsd.frames.heads import FIN
-from wsd.frames.reading import AUTOBAHN, FRAME, FRAME_END, MASKED, MESSAGE, PAYLOAD, SMALL, FrameReader, number
+from wsd.frames.reading import (
+    AUTOBAHN,
+    FRAME,
+    FRAME_END,
+    INFLATING,
+    MASKED,
+    MESSAGE,
+    PAYLOAD,
+    SMALL,
+    FrameReader,
+    number,
+)
 from wsd.frames.text import isText
 from wsd.frames.unread import Unread
 
@@ -34,6 +45,7 @@ _READ = 256 * 1024
 """Bytes read at a time, so that a large message arrives in few pieces."""
 
 _BETWEEN_FRAMES = (MESSAGE, FRAME)
+_WITHIN_FRAMES = (PAYLOAD, FRAME_END, INFLATING)
 
 
 class Fast(FrameReader):
@@ -121,7 +133,7 @@ class Fast(FrameReader):
         while self.isOpen and not self.held:
             before = position
             reading = self._reading
-            if reading is PAYLOAD or reading is FRAME_END:
+            if reading in _WITHIN_FRAMES:
                 position = self._payload(data, position)
             else:
                 if reading is MESSAGE and self._takesWhole:
@@ -132,12 +144,14 @@ class Fast(FrameReader):
                         break
             if position < 0:
                 return
-            if position == end and (self._left or self._reading in _BETWEEN_FRAMES):
+            if position == end and self._reading is not INFLATING and (self._left or self._reading in _BETWEEN_FRAMES):
                 return
             if not self._frames:
                 began = perf_counter()
             self._frames += 1
-            if (self._frames >= TURN or perf_counter() - began > TURN_SECONDS) and self.isOpen:
+            if self.isOpen and self._reading is INFLATING:
+                self._handler.inflateInTurn()
+            elif (self._frames >= TURN or perf_counter() - began > TURN_SECONDS) and self.isOpen:
                 self._handler.yieldToReactor()
         if self.isOpen:
             self._rest = data[position:]

@@ -113,6 +113,9 @@ class FrameHandler(Protocol):
     def yieldToReactor(self) -> None:
         """Hold reading until the next turn of the reactor, so that other connections get their turn."""
 
+    def inflateInTurn(self) -> None:
+        """The same, but until all other connections that inflate or deflate in steps have done a step."""
+
     def deflateInSteps(self, step: Callable[[], bool]) -> None:
         """Hold reading, and call `step` once in each turn of the reactor until it returns False."""
 

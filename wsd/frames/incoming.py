@@ -43,12 +43,14 @@ class IncomingMessage:
         """The payload so far as it was received, if it is compressed: another process cannot continue to inflate it."""
         self._before = b""
         """The inflating window before this message."""
-        if deflater is not None:
+        if deflater is not None and deflater.pending is None:
             deflater.begin()
 
     def add(self, piece: bytes, isLast: bool) -> bytes:
         """
         Add an unmasked piece of the payload, the last one if `isLast`. Returns the piece, inflated.
+
+        While `isInflating`, that is only its beginning: `addMore` must be called before the next piece is added.
 
         Raises InflateError and `InvalidText`.
         """
@@ -56,7 +58,29 @@ class IncomingMessage:
         if self._deflater is not None:
             if self._keeps and not isLast:
                 self._keepRaw(piece)
-            piece = self._deflater.inflate(piece, isLast, self._most - self.size)
+            piece = self._deflater.inflateSome(piece, isLast, self._most - self.size)
+        return self._keep(piece)
+
+    @property
+    def isWhole(self) -> bool:
+        """Whether the last piece was added."""
+        return self._isWhole
+
+    @property
+    def isInflating(self) -> bool:
+        """Whether there is more to inflate of the piece that was added."""
+        return self._deflater is not None and self._deflater.pending is not None
+
+    def addMore(self) -> bytes:
+        """Inflate some more of the last piece. Returns that. Raises InflateError and `InvalidText`."""
+        return self._keep(self._deflater.inflateMore(self._most - self.size))
+
+    def addInflated(self, piece: bytes) -> bytes:
+        """Add the beginning of the only piece, which is inflated. Raises `InvalidText`."""
+        self._isWhole = True
+        return self._keep(piece)
+
+    def _keep(self, piece: bytes) -> bytes:
         self.size += len(piece)
         if self._text is not None and not self._text.add(piece):
             raise InvalidText(False)
@@ -83,19 +107,22 @@ class IncomingMessage:
     @property
     def assembled(self) -> int:
         """The number of kept bytes, if they were not compressed."""
-        return 0 if self._parts is None or self._raw is not None else self.size
+        return 0 if self._parts is None or self._deflater is not None else self.size
 
     @property
     def inflated(self) -> int:
         """The number of kept bytes of a compressed message: inflated, and as they were received."""
-        return 0 if self._raw is None else (0 if self._parts is None else self.size) + self._raw.tell()
+        if self._deflater is None:
+            return 0
+        received = (0 if self._raw is None else self._raw.tell()) + len(self._deflater.pending or b"")
+        return received + (0 if self._parts is None else self.size)
 
     def unread(self, window: bytes, most: int, left: int, mask: bytes, isFinal: bool) -> Unread:
         """
         Returns what has arrived, for another process: frames of at most `most` bytes, and the window before them.
 
         Of the current frame, `left` bytes are missing, masked with `mask`. `isFinal` says whether it is the last frame.
-        `window` is the window of the next message.
+        `window` is the window of the next message. If the last piece was added, none of it may be left to inflate.
         """
         opcode = Opcode.BINARY if self.isBinary else Opcode.TEXT
         isCompressed = self._deflater is not None and not self._isWhole

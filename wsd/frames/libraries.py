@@ -27,9 +27,11 @@ class Inflating(Protocol):
     """Whether the end of a block with the BFINAL bit was reached (RFC 1951 3.2.3)."""
     unused_data: bytes
     """The bytes after that block."""
+    unconsumed_tail: bytes
+    """The rest of the data, if `decompress` has returned as many bytes as it might."""
 
     def decompress(self, data: bytes | memoryview, most: int, /) -> bytes:
-        """Returns at most `most` inflated bytes. The rest of `data` is kept."""
+        """Returns at most `most` inflated bytes."""
 
 
 class Module(Protocol):

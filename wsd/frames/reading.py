@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
@@ -34,12 +35,17 @@ class Reading(Enum):
     """A part of a frame's payload."""
     FRAME_END = 3
     """Not part of this frame, whose payload is complete. The frame is handled once reading is not held."""
-    AUTOBAHN = 4
+    INFLATING = 4
+    """Not read before what has arrived of a frame's payload is inflated."""
+    AUTOBAHN = 5
     """For Autobahn, which reads the connection to its end."""
 
 
 # Module globals, because CPython 3.11 looks up a member of an enum in several steps, for each frame.
-MESSAGE, FRAME, PAYLOAD, FRAME_END, AUTOBAHN = Reading
+MESSAGE, FRAME, PAYLOAD, FRAME_END, INFLATING, AUTOBAHN = Reading
+
+_WITHIN = (PAYLOAD, INFLATING)
+_AT_END = (FRAME_END, INFLATING)
 
 
 class FrameReader(Writer):
@@ -159,32 +165,50 @@ class FrameReader(Writer):
             if not self._left:
                 self._reading = FRAME_END
             position = end
-            if not self._piece(piece):
+            assert self._message is not None
+            if not self._piece(self._message.add, piece, self._final and not self._left):
                 return self._fallBack(data[position:])
-            if self.held or not self.isOpen:
-                return position
-        if self._reading is FRAME_END:
+        elif self._reading is INFLATING:
+            assert self._message is not None
+            self._reading = PAYLOAD if self._left else FRAME_END
+            if self._message.isInflating and not self._piece(self._message.addMore):
+                return self._fallBack(data[position:])
+        if self._reading is FRAME_END and not self.held and self.isOpen:
             if not self._final:
                 self._reading = FRAME
             elif not self._end():
                 return self._fallBack(data[position:])
         return position
 
-    def _piece(self, piece: bytes) -> bool:
-        """Handle a piece of a message. Returns False if it fails the connection."""
-        assert self._message is not None
+    def _piece(self, add: Callable[..., bytes], *given: Any) -> bool:
+        """Add to the message, and pass on what was added. Returns False if it fails the connection."""
+        message = self._message
+        assert message is not None
         try:
-            piece = self._message.add(piece, self._final and self._reading is FRAME_END)
+            piece = add(*given)
         except InflateError as error:
             self._handler.inflateFailed(error)
             return False
         except InvalidText as error:
             self._handler.invalidText(error.isTruncated)
             return False
+        if message.isInflating:
+            self._reading = INFLATING
         if piece and self._streams:
             self.countPiece(len(piece))
             self._handler.messageArrived(piece)
         return True
+
+    def inflateOn(self, first: int, piece: bytes) -> None:
+        """
+        Go on with a compressed message in a single frame, of which another plane has inflated the first `piece`.
+
+        `first` is the first byte of its frame.
+        """
+        self._begin(first, 0, b"")
+        assert self._message is not None
+        if not self._piece(self._message.addInflated, piece):
+            self._fallBack(b"")
 
     def _end(self) -> bool:
         """Handle the end of a message. Returns False if it fails the connection."""
@@ -248,6 +272,7 @@ class FrameReader(Writer):
 
     def _unread(self) -> Unread | None:
         """What was received and is not passed on; None if Autobahn reads, or if some of the message is passed on."""
+        self._inflateRest()
         reading, message = self._reading, self._message
         if reading is AUTOBAHN:
             return None
@@ -257,9 +282,17 @@ class FrameReader(Writer):
         if self._streams:
             return None
         isFinal = self._final and reading is not FRAME
-        left = self._left if reading is PAYLOAD else 0
+        left = self._left if reading in _WITHIN else 0
         found = message.unread(window, self._maxFrame, left, self._mask, isFinal)
         return found._replace(data=found.data + self._rest)
+
+    def _inflateRest(self) -> None:
+        """Inflate the end of a compressed message at once: another process could not go on in the midst of it."""
+        message = self._message
+        while message is not None and message.isWhole and message.isInflating:
+            if not self._piece(message.addMore):
+                self._fallBack(self._rest)
+                return
 
     # -- ending ---------------------------------------------------------------------------------------------------
 
@@ -274,8 +307,8 @@ class FrameReader(Writer):
         reading, self._reading = self._reading, AUTOBAHN
         message, self._message = self._message, None
         if self._handler is not None:
-            left = self._left if reading is PAYLOAD else 0
-            isInside = reading in (FRAME, PAYLOAD) or (reading is FRAME_END and not self._final)
+            left = self._left if reading in _WITHIN else 0
+            isInside = bool(left) or reading in (FRAME, PAYLOAD) or (reading in _AT_END and not self._final)
             total = 0 if message is None else message.size
             self._handler.fallBack(rest, left, self._final if left else False, isInside, total)
         return -1
