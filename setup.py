@@ -16,6 +16,7 @@ COMPILED = {
     "wsd/_head.pyx": [],
     "wsd/frames/_fast.pyx": ["wsd/frames/payload.h"],
     "wsd/listen/_turn.pyx": [],
+    "wsd/listen/_openssl.pyx": ["wsd/listen/records.pxd"],
     "wsd/listen/records.py": ["wsd/listen/records.pxd"],
     "wsd/listen/sealing.py": ["wsd/listen/sealing.pxd", "wsd/listen/records.pxd"],
     "wsd/listen/secure.py": ["wsd/listen/secure.pxd", "wsd/listen/sealing.pxd", "wsd/listen/records.pxd"],

@@ -217,7 +217,7 @@ class TestTheWheels:
         assert "manylinux" in compiled.name
         modules = {name for name in ZipFile(compiled).namelist() if name.endswith(".so")}
         found = sorted(name.split(".")[0].rsplit("/", 1)[1] for name in modules)
-        assert found == ["_fast", "_nbfx", "_turn", "records", "sealing", "secure"]
+        assert found == ["_fast", "_nbfx", "_openssl", "_turn", "records", "sealing", "secure"]
 
     def test_the_pure_one_is_for_every_machine(self, wheels: dict[str, Path]) -> None:
         assert wheels["py3"].name.endswith("-py3-none-any.whl")

@@ -1,4 +1,4 @@
-"""TLS on the house's own transport over loopback: whatever is compiled, and the same in Python."""
+"""TLS on the house's own transport over loopback: by OpenSSL in C, with Python's ssl module, and all in Python."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from zope.interface.verify import verifyObject
 
 from tests.certificates import Authority
 from tests.listen.test_transport import MIB, HalfClosing, Pair, Producer, Recorder
-from wsd.listen import records, sealing, secure
+from wsd.listen import _openssl, records, sealing, secure
 from wsd.metrics import TlsHandshakes
 
 LISTEN = Path(secure.__file__).parent
@@ -37,13 +37,13 @@ def inPython(name: str) -> ModuleType:
 
 
 pythonHandshake, pythonSecure = inPython("handshake"), inPython("secure")
-pythonHandshake.Records = inPython("records").Records  # type: ignore[attr-defined]
+pythonHandshake.newRecords = inPython("records").Records  # type: ignore[attr-defined]
 pythonSecure.Handshake = pythonHandshake.Handshake  # type: ignore[attr-defined]
 pythonSecure.HandshakeFailed = pythonHandshake.HandshakeFailed  # type: ignore[attr-defined]
 pythonSecure.Sealer = inPython("sealing").Sealer  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("module", [records, sealing, secure])
+@pytest.mark.parametrize("module", [_openssl, records, sealing, secure])
 def test_it_is_compiled_from_what_the_source_says_now(module: ModuleType) -> None:
     built = Path(str(module.__file__))
     assert built.name.endswith(EXTENSION_SUFFIXES[0]), "run make test: it builds what is compiled"
@@ -51,9 +51,13 @@ def test_it_is_compiled_from_what_the_source_says_now(module: ModuleType) -> Non
     assert max(source.stat().st_mtime for source in sources) <= built.stat().st_mtime, "run make test: it builds anew"
 
 
-@pytest.fixture(params=[secure, pythonSecure], ids=["compiled", "python"])
-def transports(request: pytest.FixtureRequest) -> Any:
-    return request.param.SecureTransport
+@pytest.fixture(params=["openssl", "compiled", "python"])
+def transports(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    if request.param == "python":
+        return pythonSecure.SecureTransport
+    made = _openssl.Records if request.param == "openssl" else records.Records
+    monkeypatch.setattr("wsd.listen.handshake.newRecords", made)
+    return secure.SecureTransport
 
 
 class Talk(Pair):

@@ -24,6 +24,7 @@ from twisted.test.iosim import FakeTransport
 
 from tests.certificates import Authority, keyBytes, makeKey
 from wsd.config import Certificate, ConfigError, Tls
+from wsd.listen import _openssl, records
 from wsd.listen.proxy import ProxyFactory
 from wsd.listen.tls import Certificates, tlsOf
 from wsd.policies.address import TlsInfo
@@ -31,6 +32,11 @@ from wsd.policies.address import TlsInfo
 PEER = IPv4Address("TCP", "192.0.2.9", 4000)
 HERE = IPv4Address("TCP", "10.0.0.2", 9999)
 DAY = timedelta(days=1)
+
+
+@pytest.fixture(autouse=True, params=[_openssl.Records, records.Records], ids=["openssl", "python"])
+def whoseRecords(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsd.listen.handshake.newRecords", request.param)
 
 
 class Behind(Protocol):

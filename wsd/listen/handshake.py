@@ -36,6 +36,18 @@ ChooseContext = Callable[[ClientHello], ssl.SSLContext]
 """Returns the context for a client, by its ClientHello."""
 
 
+def _found() -> type[Records]:
+    try:
+        from wsd.listen import _openssl
+    except ImportError:
+        return Records
+    return _openssl.Records
+
+
+newRecords = _found()
+"""The records of a connection: by OpenSSL's interface in C where that is built and fits, else by Python's."""
+
+
 class HandshakeFailed(Exception):
     """
     The handshake cannot be completed. `answer` is sent to the client before the connection ends.
@@ -85,7 +97,7 @@ class Handshake:
             self._counted.count("failed")
             raise
         if rest is not None:
-            self._counted.complete(self.records.tls.version() or "", monotonic() - self._began)
+            self._counted.complete(self.records.version(), monotonic() - self._began)
         return rest
 
     def _feed(self, data: bytes) -> bytes | None:
@@ -113,7 +125,7 @@ class Handshake:
         if hello.protocols is not None and ALPN.encode() not in hello.protocols:
             raise HandshakeFailed(f"no common application protocol; only {ALPN} is supported", _NO_PROTOCOL)
         self.serverName = hello.name
-        self.records = Records(self._choose(hello))
+        self.records = newRecords(self._choose(hello))
         self._hello = None
         return bytes(reader.received)
 
@@ -122,15 +134,15 @@ def _plainAnswer(connectionId: str) -> bytes:
     return _PLAIN % (len(_SENTENCE), connectionId.encode(), _SENTENCE)
 
 
-def tlsInfoOf(tls: ssl.SSLObject, serverName: str | None) -> TlsInfo:
+def tlsInfoOf(records: Records, serverName: str | None) -> TlsInfo:
     """What a complete handshake agreed on."""
-    der = tls.getpeercert(True)
+    der = records.certificate()
     certificate = x509.load_der_x509_certificate(der) if der else None
     return TlsInfo(
-        tls.version() or "",
-        (tls.cipher() or ("",))[0],
+        records.version(),
+        records.cipher(),
         serverName,
-        tls.selected_alpn_protocol(),
+        records.protocol(),
         certificate.subject.rfc4514_string() if certificate is not None else None,
         certificate.public_bytes(serialization.Encoding.PEM) if certificate is not None else None,
     )

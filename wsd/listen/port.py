@@ -21,7 +21,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wsd.connection.request import newId
-from wsd.listen.transport import READ, TCPTransport, UNIXTransport
+from wsd.listen.records import READ
+from wsd.listen.transport import TCPTransport, UNIXTransport
 
 _ANY = ("0.0.0.0", "::")
 _BATCH = 256

@@ -1,12 +1,17 @@
 """
-TLS records of one connection, sans I/O: decrypts received bytes and encrypts bytes to send (RFC 8446 5).
+TLS records of one connection: decrypts what is received, and encrypts what is sent (RFC 8446 5).
 
-OpenSSL works on two memory BIOs. On a socket it would make three system calls instead of one recv and one send.
+OpenSSL works on two memory BIOs. On a socket it would make three system calls instead of one recv and one send. Where
+it is built, `wsd.listen._openssl` does the same at less cost, by OpenSSL's interface in C.
 """
 
 from __future__ import annotations
 
+import socket
 import ssl
+
+READ = 256 * 1024
+"""Bytes read at a time, so that a large message arrives in few pieces."""
 
 RECORD = 16384
 """Bytes of plaintext in the largest record (RFC 8446 5.1)."""
@@ -14,21 +19,26 @@ RECORD = 16384
 _HEAD = 5
 """Bytes of a record's header; the last two are its length."""
 
-_plain = memoryview(bytearray(256 * 1024 + 2 * RECORD))
+_plain = memoryview(bytearray(READ + 2 * RECORD))
 """The buffer into which all connections decrypt: room for one read, and for a record that began in an earlier one."""
 
 
 class Records:
-    """The server's side. `isOver` is set when the peer will send no more, `isBroken` too if a record was invalid."""
+    """
+    The server's side. `isOver` is set when the peer will send no more, `isBroken` too if a record was invalid.
 
-    __slots__ = ("_incoming", "_missing", "_outgoing", "_start", "isBroken", "isOver", "tls")
+    `sent` counts the bytes that a socket has taken from `send`.
+    """
+
+    __slots__ = ("_incoming", "_missing", "_outgoing", "_start", "_tls", "isBroken", "isOver", "sent")
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._start = b""
         self._missing = 0
         self.isOver = self.isBroken = False
+        self.sent = 0
 
     def takePending(self) -> bytes:
         """Returns the bytes that TLS itself has to send, such as an alert or a key update."""
@@ -38,10 +48,17 @@ class Records:
         """Continue the handshake. Returns the bytes after it, or None if it is not complete. Raises ssl.SSLError."""
         self._incoming.write(data)
         try:
-            self.tls.do_handshake()
+            self._tls.do_handshake()
         except ssl.SSLWantReadError:
             return None
         return self._incoming.read()
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    def receive(self, connected: socket.socket) -> bytes | None:
+        """Read once, and decrypt. Returns None if the peer has closed the connection. Raises OSError."""
+        data = connected.recv(READ)
+        return self.decrypt(data) if data else None
 
     def decrypt(self, data: bytes) -> bytes:
         """
@@ -60,7 +77,7 @@ class Records:
     def _record(self, size: int) -> bytes:
         """The plaintext of one record; it is shorter than the record."""
         try:
-            plain: bytes = self.tls.read(size)
+            plain: bytes = self._tls.read(size)
         except ssl.SSLWantReadError:
             # The record has no application data.
             return b""
@@ -73,7 +90,7 @@ class Records:
         return plain
 
     def _several(self, data: bytes) -> bytes:
-        incoming, read = self._incoming, self.tls.read
+        incoming, read = self._incoming, self._tls.read
         got, whole = 0, b""
         count = self._whole(data)
         incoming.write(memoryview(data)[: len(data) - len(self._start)])
@@ -116,21 +133,56 @@ class Records:
         self._start = data[at:]
         return count
 
-    def seal(self, data: bytes | memoryview) -> bytes:
-        """Encrypt bytes to send, in as many records as they take. Raises ssl.SSLError."""
-        self.tls.write(data)
+    # -- writing --------------------------------------------------------------------------------------------------
+
+    def seal(self, pieces: list[bytes | memoryview]) -> bytes:
+        """Encrypt pieces to send, in as few records as possible. Raises ssl.SSLError."""
+        self._tls.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         return self._outgoing.read()
+
+    def send(self, connected: socket.socket, pieces: list[bytes | memoryview]) -> bytes:
+        """Encrypt pieces, and send them to the socket. Returns what it does not take. Raises ssl.SSLError."""
+        data = self.seal(pieces)
+        try:
+            sent = connected.send(data)
+        except OSError:
+            # The transport gets the same error, and reports it.
+            sent = 0
+        self.sent += sent
+        return data[sent:]
 
     def closeNotify(self) -> bytes:
         """Returns our close_notify (RFC 8446 6.1). Sets `isOver` if the peer has already sent its own."""
         try:
-            self.tls.unwrap()
+            self._tls.unwrap()
         except ssl.SSLError:
             # The peer has not sent its close_notify yet.
             pass
         else:
             self.isOver = True
         return self._outgoing.read()
+
+    # -- what was agreed on ---------------------------------------------------------------------------------------
+
+    def version(self) -> str:
+        """The version of TLS."""
+        return self._tls.version() or ""
+
+    def cipher(self) -> str:
+        """The cipher, as OpenSSL calls it."""
+        return (self._tls.cipher() or ("",))[0]
+
+    def protocol(self) -> str | None:
+        """The application protocol (RFC 7301); None without one."""
+        return self._tls.selected_alpn_protocol()
+
+    def isResumed(self) -> bool:
+        """Whether an earlier session was resumed."""
+        return bool(self._tls.session_reused)
+
+    def certificate(self) -> bytes | None:
+        """The client's certificate in DER; None without one."""
+        return self._tls.getpeercert(True)
 
 
 def reasonOf(error: ssl.SSLError) -> str:

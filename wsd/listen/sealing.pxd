@@ -6,10 +6,10 @@ cdef class Sealer:
     cdef Records _records
     cdef public Py_ssize_t corked
     cdef public bint pulls
-    cdef public unsigned long long sent
 
     cpdef write(self, pieces, Py_ssize_t size)
     cpdef cork(self)
     cpdef uncork(self)
     cdef _seal(self, list pieces)
-    cpdef send(self, bytes data)
+    cdef _sealPortion(self, Records records, list pieces)
+    cpdef pass_(self, bytes data)

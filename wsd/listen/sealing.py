@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 _JOINED = 64 * 1024
@@ -18,10 +18,10 @@ class Sealer:
     The sending side of one connection. It is corked until the handshake is complete.
 
     `below` is the transport. `wire` is the same if it is our own: while its buffer is empty, data goes directly to the
-    socket. `pulls` is set while a pull producer is registered, and `sent` counts the bytes that went to the socket.
+    socket. `pulls` is set while a pull producer is registered.
     """
 
-    __slots__ = ("_below", "_pieces", "_records", "_socket", "_tell", "_wire", "corked", "pulls", "sent")
+    __slots__ = ("_below", "_pieces", "_records", "_socket", "_tell", "_wire", "corked", "pulls")
 
     def __init__(self, below: Any, wire: Any) -> None:
         self._below = below
@@ -33,7 +33,6 @@ class Sealer:
         self.corked = 0
         """Bytes that are collected and not yet encrypted."""
         self.pulls = False
-        self.sent = 0
 
     def attach(self, socket: Any) -> None:
         """Send directly to this socket while the transport's buffer is empty."""
@@ -43,6 +42,11 @@ class Sealer:
         """Called when the handshake is complete: send what was written before."""
         self._records = records
         self.uncork()
+
+    @property
+    def sent(self) -> int:
+        """Bytes that went directly to the socket."""
+        return int(self._records.sent) if self._records is not None else 0
 
     def close(self) -> None:
         """Called when the connection is lost: drop everything."""
@@ -73,34 +77,30 @@ class Sealer:
 
     def _seal(self, pieces: list[bytes]) -> None:
         """Encrypt and send."""
-        if len(pieces) > 1 and sum(map(len, pieces)) <= _JOINED:
-            pieces = [b"".join(pieces)]
-        # A local variable, because `send` may lose the connection, which sets `_records` to None.
+        # A local variable, because the connection may be lost meanwhile, which sets `_records` to None.
         records = self._records
         try:
-            for piece in pieces:
-                if len(piece) <= _PORTION:
-                    self.send(records.seal(piece))
-                    continue
-                view = memoryview(piece)
-                for start in range(0, len(piece), _PORTION):
-                    self.send(records.seal(view[start : start + _PORTION]))
+            if sum(map(len, pieces)) <= _PORTION:
+                self._sealPortion(records, pieces)
+                return
+            for portion in _portions(pieces):
+                self._sealPortion(records, portion)
         except ssl.SSLError:
             records.isOver = records.isBroken = True
             self._below.abortConnection()
 
-    def send(self, data: bytes) -> None:
-        """Send encrypted bytes: directly to the socket if nothing is buffered, and the rest through the transport."""
-        if self._socket is not None and not self._wire.unsent and not self.pulls:
-            try:
-                sent = self._socket.send(data)
-            except OSError:
-                # The transport gets the same error, and reports it.
-                sent = 0
-            self.sent += sent
-            if sent == len(data):
+    def _sealPortion(self, records: Any, pieces: list[Any]) -> None:
+        """Encrypt and send: directly to the socket if nothing is buffered, and the rest through the transport."""
+        if self._socket is None or self._wire.unsent or self.pulls:
+            data = records.seal(pieces)
+        else:
+            data = records.send(self._socket, pieces)
+            if not data:
                 return
-            data = data[sent:]
+        self.pass_(data)
+
+    def pass_(self, data: bytes) -> None:
+        """Send encrypted bytes through the transport."""
         self._below.write(data)
         if self._tell is not None and self._wire.unsent:
             self._wire.tellUnsent(self._tell)
@@ -112,3 +112,17 @@ class Sealer:
         self._tell = tell
         if self._wire.unsent:
             self._wire.tellUnsent(tell)
+
+
+def _portions(pieces: Iterable[bytes]) -> Iterator[list[memoryview]]:
+    """Split pieces into lists of at most `_PORTION` bytes."""
+    portion, room = [], _PORTION
+    for piece in pieces:
+        view = memoryview(piece)
+        while len(view) > room:
+            portion.append(view[:room])
+            yield portion
+            view, portion, room = view[room:], [], _PORTION
+        portion.append(view)
+        room -= len(view)
+    yield portion

@@ -10,5 +10,6 @@ cdef class SecureTransport:
     cdef public object protocol
 
     cpdef dataReceived(self, bytes data)
+    cdef _decrypted(self, Records records, bytes plain)
     cdef _deliver(self, bytes plain)
     cdef _write(self, pieces, Py_ssize_t size)

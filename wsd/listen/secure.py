@@ -19,9 +19,9 @@ from zope.interface import classImplements
 
 from wsd.connection.request import newId
 from wsd.listen.handshake import ChooseContext, Handshake, HandshakeFailed, tlsInfoOf
+from wsd.listen.records import READ
 from wsd.listen.sealing import Sealer
 from wsd.listen.sending import LATER
-from wsd.listen.transport import READ
 from wsd.logs import ConnectionLog
 from wsd.metrics import TlsHandshakes
 from wsd.policies.address import TlsInfo
@@ -109,13 +109,18 @@ class SecureTransport:
 
     def doRead(self) -> BaseException | None:
         """Read once, and deliver the data. Returns the reason if the connection is lost."""
+        records = self._records
+        isDirect = records is not None and not records.isOver
         try:
-            data = self._socket.recv(READ)
+            data = records.receive(self._socket) if isDirect else self._socket.recv(READ) or None
         except OSError as error:
             return None if error.errno in LATER else main.CONNECTION_LOST
-        if not data:
+        if data is None:
             return main.CONNECTION_DONE
-        self.dataReceived(data)
+        if isDirect:
+            self._decrypted(records, data)
+        else:
+            self.dataReceived(data)
         return None
 
     def dataReceived(self, data: bytes) -> None:
@@ -126,9 +131,11 @@ class SecureTransport:
                 return
             data = rest
         records = self._records
-        if records is None or records.isOver:
-            return
-        plain = records.decrypt(data)
+        if records is not None and not records.isOver:
+            self._decrypted(records, records.decrypt(data))
+
+    def _decrypted(self, records: Any, plain: bytes) -> None:
+        """Deliver what was decrypted, send what TLS itself has to send, and note the end."""
         if plain and not self.disconnecting:
             sealer = self._sealer
             sealer.cork()
@@ -137,7 +144,7 @@ class SecureTransport:
             finally:
                 sealer.uncork()
         elif self.connected and (pending := records.takePending()):
-            self._sealer.send(pending)
+            self._sealer.pass_(pending)
         if (records.isOver or self._isHalfClosed) and self.connected:
             self._peerEnded()
 
@@ -379,11 +386,12 @@ class SecureTransport:
         """What the handshake agreed on; empty before it is complete, and after the connection is lost."""
         if self._phase is not _OPEN or not self.connected:
             return TlsInfo("", "")
-        return tlsInfoOf(self._records.tls, self._serverName)
+        return tlsInfoOf(self._records, self._serverName)
 
     def getPeerCertificate(self) -> bytes | None:
         """The client's certificate in DER."""
-        return self._records.tls.getpeercert(True) if self._phase is _OPEN and self.connected else None
+        certificate: bytes | None = self._records.certificate() if self._phase is _OPEN and self.connected else None
+        return certificate
 
     def getPeer(self) -> Any:
         """The peer's address."""

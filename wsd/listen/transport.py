@@ -17,11 +17,9 @@ from twisted.internet.address import IPv6Address
 from twisted.internet.error import ConnectionAborted
 from twisted.python import failure
 
+from wsd.listen.records import READ
 from wsd.listen.ring import Read, Ring
 from wsd.listen.sending import LATER, Sending
-
-READ = 256 * 1024
-"""Bytes read at a time, so that a large message arrives in few pieces."""
 
 
 class AcceptedTransport(Sending):

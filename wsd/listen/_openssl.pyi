@@ -1,0 +1,3 @@
+from wsd.listen import records
+
+class Records(records.Records): ...
