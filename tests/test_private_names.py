@@ -175,6 +175,7 @@ USED: dict[str, Use] = {
     ),
     "twisted.internet.unix.Port._logConnectionLostMsg": Use("", "Twisted's line of a port's end is not written"),
     "twisted.internet.unix.Port._preexistingSocket": Use((socket.socket, _NONE), "the bound socket, to be listened on"),
+    "?._poller": Use(object, "the reactor's epoll set, which is asked whether the reactor has anything else to do"),
     # Twisted's threads, and its HTTP.
     _CHANNEL + "_maybeChooseTransferDecoder": Use("header, data", "chooses how the body is read, for a head of ours"),
     _CHANNEL + "_transferDecoder": Use(object, "let go of when the connection is lost"),

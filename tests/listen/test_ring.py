@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReadDescriptor
 from twisted.internet.protocol import Protocol
@@ -18,7 +19,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from wsd.listen import _turn
-from wsd.listen.ring import Ring, pythonTurn, ringOf
+from wsd.listen.ring import Ring, pythonIsNext, pythonTurn, ringOf
 from wsd.listen.transport import TCPTransport
 
 
@@ -227,3 +228,151 @@ class TestAConnection:
         assert sorted((first.got, second.got)) == [b"", b"hello"]
         client.close()
         another.close()
+
+
+# -- further batches in a turn ----------------------------------------------------------------------------------------
+
+
+class Endless(Protocol):
+    """Has its client send the next message while it reads one; does something at the fifth."""
+
+    def __init__(self, atFifth: Callable[[], object]) -> None:
+        self.count = 0
+        self.client: Any = None
+        self._atFifth = atFifth
+
+    def dataReceived(self, data: bytes) -> None:
+        self.count += 1
+        self.client.sendall(b"next")
+        if self.count == 5:
+            self._atFifth()
+
+
+class Clock:
+    """The ring's clock."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Busy:
+    """A ring on Twisted's epoll reactor, whose last turn has just ended."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.reactor: Any = EPollReactor()
+        self.ring = Ring(self.reactor)
+        self.ring.doRead()
+        self._ends: list[socket.socket] = []
+
+    def connect(self, atFifth: Callable[[], object]) -> Endless:
+        """A connection with a message, and another after each that is read."""
+        protocol = Endless(atFifth)
+        _, protocol.client = connect(self.ring, protocol)
+        self._ends.append(protocol.client)
+        protocol.client.sendall(b"first")
+        return protocol
+
+    def pair(self) -> tuple[socket.socket, socket.socket]:
+        self._ends += socket.socketpair()
+        return self._ends[-2], self._ends[-1]
+
+    def close(self) -> None:
+        if self.ring in self.reactor.getReaders():
+            self.stop()
+        self.reactor.removeAll()
+        for waker in self.reactor._internalReaders:
+            waker.connectionLost(None)
+        for end in self._ends:
+            end.close()
+
+    def stop(self) -> None:
+        for source in self.ring.removeAll():
+            source.connectionLost(Failure(ConnectionDone()))
+        self.ring.stop()
+
+
+@pytest.fixture(params=[(_turn.turn, _turn.isNext), (pythonTurn, pythonIsNext)], ids=["compiled", "python"])
+def busy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Busy]:
+    clock = Clock()
+    for name, value in zip(("turn", "isNext", "monotonic"), (*request.param, clock), strict=True):
+        monkeypatch.setattr(f"wsd.listen.ring.{name}", value)
+    busy = Busy(clock)
+    yield busy
+    busy.close()
+
+
+class TestATurnOfABusyRing:
+    def test_serves_message_after_message_for_some_milliseconds(self, busy: Busy) -> None:
+        protocol = busy.connect(lambda: busy.clock.advance(0.005))
+        busy.ring.doRead()
+        assert protocol.count == 5
+
+    def test_is_one_batch_if_the_last_turn_is_long_ago(self, busy: Busy) -> None:
+        protocol = busy.connect(lambda: None)
+        busy.clock.advance(0.002)
+        busy.ring.doRead()
+        assert protocol.count == 1
+
+    def test_ends_when_nothing_comes(self, busy: Busy) -> None:
+        protocol = Noting()
+        _, client = connect(busy.ring, protocol)
+        with client:
+            client.sendall(b"hello")
+            busy.ring.doRead()
+        assert protocol.got == b"hello"
+
+    @pytest.mark.parametrize("delay", [0, 0.0005])
+    def test_ends_when_a_call_is_due(self, busy: Busy, delay: float) -> None:
+        protocol = busy.connect(lambda: busy.reactor.callLater(delay, lambda: None))
+        busy.ring.doRead()
+        assert protocol.count == 5
+
+    def test_ends_when_another_reader_can_read(self, busy: Busy) -> None:
+        ours, theirs = busy.pair()
+        busy.reactor.addReader(Reader(ours))
+        protocol = busy.connect(lambda: theirs.send(b"x"))
+        busy.ring.doRead()
+        assert protocol.count == 5
+
+    def test_ends_when_a_thread_calls(self, busy: Busy) -> None:
+        protocol = busy.connect(lambda: busy.reactor.callFromThread(lambda: None))
+        busy.ring.doRead()
+        assert protocol.count == 5
+
+    def test_ends_with_the_ring(self, busy: Busy) -> None:
+        protocol = busy.connect(busy.stop)
+        busy.ring.doRead()
+        assert protocol.count == 5
+
+
+def test_on_another_reactor_a_turn_is_one_batch(ring: Ring) -> None:
+    protocol = Endless(lambda: None)
+    _, protocol.client = connect(ring, protocol)
+    with protocol.client:
+        protocol.client.sendall(b"first")
+        ring.doRead()
+        ring.doRead()
+        assert protocol.count == 2
+
+
+@implementer(IReadDescriptor)
+class Reader:
+    """Of no interest but for its descriptor."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.fileno = end.fileno
+
+    def doRead(self) -> None:
+        """Never called: the reactor does not run."""
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Nothing to do."""
+
+    def logPrefix(self) -> str:
+        return "reader"

@@ -3,6 +3,7 @@
 
 from cpython.object cimport PyObject
 from libc.errno cimport EINTR, errno
+from libc.math cimport ceil
 from libc.stdint cimport uint32_t
 
 cdef extern from "Python.h":
@@ -20,6 +21,16 @@ cdef extern from "sys/epoll.h" nogil:
 
 cdef enum:
     MOST = 256
+
+
+def isNext(poller, int descriptor, double seconds):
+    """Wait for an event of the reactor, as `wsd.listen.ring.pythonIsNext` does."""
+    cdef epoll_event[2] events
+    cdef int fileno = poller.fileno(), count
+    with nogil:
+        # A signal is handled by the reactor, as any other event.
+        count = epoll_wait(fileno, events, 2, <int>ceil(1000 * seconds))
+    return count == 1 and events[0].data.fd == descriptor and events[0].events == EPOLLIN
 
 
 def turn(epoll, dict sources, dict reads, onOtherEvent):

@@ -4,12 +4,15 @@ The ring: an epoll set of all connections, registered with the reactor as a sing
 Twisted's reactors take 4 us for each event, for logging and several calls. Here a turn of the reactor is one such
 event, and handles a batch of the connections' events. The set is level-triggered: events beyond the batch come again
 in the next turn, after the reactor's other readers.
+
+While events follow one another closely, and the reactor has nothing else to do, one turn serves several batches.
 """
 
 from __future__ import annotations
 
 import select
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, Protocol
 
 from twisted.internet import error, main
@@ -20,6 +23,12 @@ from zope.interface import implementer
 
 _BATCH = 256
 """Events handled in a turn. Each takes some microseconds, so the rest of the daemon waits a few milliseconds."""
+
+_TURN = 0.004
+"""Seconds after which a turn ends, even if the reactor has nothing else to do."""
+
+_PAUSE = 0.001
+"""Seconds that a turn waits for the next event, if the turn before ended no longer ago."""
 
 _REASONS: dict[type[BaseException], Failure] = {
     kind: Failure(kind()) for kind in (error.ConnectionDone, error.ConnectionLost)
@@ -72,15 +81,15 @@ def pythonTurn(
             onOtherEvent(source, _IN, why)
 
 
-def _found() -> Callable[[select.epoll, dict[int, Source], dict[int, Read], OnOtherEvent], None]:
-    try:
-        from wsd.listen._turn import turn
-    except ImportError:
-        return pythonTurn
-    return turn
+def pythonIsNext(poller: select.epoll, descriptor: int, seconds: float) -> bool:
+    """Wait for an event of the reactor. Returns whether it is alone, and that of this descriptor, which can be read."""
+    return poller.poll(seconds, 2) == [(descriptor, _IN)]
 
 
-turn = _found()
+try:
+    from wsd.listen._turn import isNext, turn
+except ImportError:
+    isNext, turn = pythonIsNext, pythonTurn
 
 
 def ringOf(reactor: Any) -> Any:
@@ -100,6 +109,10 @@ class Ring:
         self._sources: dict[int, Source] = {}
         self._reads: dict[int, Read] = {}
         self._events: dict[int, int] = {}
+        poller = getattr(reactor, "_poller", None)
+        self._poller: select.epoll | None = poller if isinstance(poller, select.epoll) else None
+        """The epoll set of the reactor, which tells whether it has anything else to do; None if it has another."""
+        self._servedAt = 0.0
         reactor.addReader(self)
 
     # -- called by the reactor ---------------------------------------------------------------------------------------
@@ -113,8 +126,26 @@ class Ring:
         return "ring"
 
     def doRead(self) -> None:
-        """Serve a batch of the connections that are ready."""
+        """Serve a batch of the connections that are ready, and further ones while nothing else is to be done."""
         turn(self._epoll, self._sources, self._reads, self._onOtherEvent)
+        if self._poller is None:
+            return
+        now, before = monotonic(), self._servedAt
+        if now - before < _PAUSE:
+            end = now + _TURN
+            while now < end and self._isNext(self._poller):
+                turn(self._epoll, self._sources, self._reads, self._onOtherEvent)
+                now = monotonic()
+        self._servedAt = now
+
+    def _isNext(self, poller: select.epoll) -> bool:
+        """Wait for an event. Returns False if none comes soon, or the reactor has anything else to do."""
+        if self._epoll.closed:
+            return False
+        left: float | None = self._reactor.timeout()
+        if left is not None and left < _PAUSE:
+            return False
+        return isNext(poller, self._epoll.fileno(), _PAUSE)
 
     def _onOtherEvent(self, source: Source, event: int, why: BaseException | None) -> None:
         """
