@@ -117,7 +117,7 @@ class LazyRequest(Request):
 
     def setHeader(self, name: Any, value: Any) -> None:
         """Set a header field of the answer, in place of earlier ones with this name."""
-        if "responseHeaders" not in self.__dict__ and isinstance(value, bytes) and not _hasLineBreak(value):
+        if "responseHeaders" not in self.__dict__ and isinstance(value, bytes) and b"\n" not in value and b"\r" not in value:
             self.fields[_canonical(name)] = value
         else:
             self.responseHeaders.setRawHeaders(name, [value])
@@ -159,7 +159,3 @@ class LazyRequest(Request):
 
 _MORE = ("responseHeaders", "cookies")
 """What a resource may have added to an answer."""
-
-
-def _hasLineBreak(value: bytes) -> bool:
-    return b"\n" in value or b"\r" in value

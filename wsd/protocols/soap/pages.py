@@ -179,12 +179,13 @@ class Pages(Resource):
 
     def bodyOf(self, request: Any) -> IBody | None:
         """Returns the reader for the body of a POST. Raises `Refused` (403) for a page of another site."""
-        origin = request.head.headers.get("Origin")
+        fields = request.head.headers.byName
+        origin = fields.get("origin")
         if origin is not None:
             checkOrigin(origin, self._factory.route.origins, request.head.host, request.site.hosts)
         if request.head.method != "POST" or request.postpath not in ([], [b""]):
             return None
-        request.posted = PostedEnvelope(request.head.headers.get("Content-Type"), self._factory.maxMessage)
+        request.posted = PostedEnvelope(fields.get("content-type"), self._factory.maxMessage)
         body: IBody = request.posted
         return decodedBody(request.head, body)
 
