@@ -105,5 +105,10 @@ def requestLine(
         "bytes_received": received,
         "bytes_sent": sent,
     }
+    return _requestTemplate(beginning, tuple(client)), fields
+
+
+@lru_cache
+def _requestTemplate(beginning: str, names: tuple[str, ...]) -> str:
     template = beginning + "; {duration:.3f} s, received {bytes_received} bytes, sent {bytes_sent}"
-    return template + _named(name for name in _OPTIONAL if name in client), fields
+    return template + _named(name for name in _OPTIONAL if name in names)

@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
-from twisted.web import http
+from twisted.web.http import NO_CONTENT
 from twisted.web.server import NOT_DONE_YET
 
 from wsd.head import Refused
@@ -46,7 +46,7 @@ def finish(
         return
     request.setResponseCode(status, phrase)
     setFields(request, fields)
-    if status != http.NO_CONTENT:
+    if status != NO_CONTENT:
         request.setHeader(b"Content-Length", b"%d" % len(content))
     if content and request.head.method != "HEAD":
         request.write(content)

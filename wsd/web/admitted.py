@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote_to_bytes
 
+from wsd.connection.access import clientFields
 from wsd.head import Head
 from wsd.policies.address import Peer, TlsInfo
 
@@ -19,12 +20,27 @@ class Admitted:
     never changed.
     """
 
-    __slots__ = ("awaitsContinue", "head", "isPersistent", "length", "parts", "peer", "tls")
+    __slots__ = (
+        "awaitsContinue",
+        "client",
+        "head",
+        "isPersistent",
+        "length",
+        "method",
+        "parts",
+        "peer",
+        "protocol",
+        "tls",
+    )
 
     def __init__(self, head: Head, peer: Peer, tls: TlsInfo | None) -> None:
         self.head = head
         self.peer = peer
         self.tls = tls
+        self.client = clientFields(peer, tls)
+        """The fields about the client in the access line, unless it has logged in."""
+        self.method = head.method.encode("latin-1")
+        self.protocol = b"HTTP/%d.%d" % head.version
         isCurrent = head.version == (1, 1)
         self.length = CHUNKED if head.chunked else head.length or 0
         """Bytes of the body, 0 without one, and `CHUNKED`."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from io import BytesIO
+from time import time
 from typing import Any, Protocol
 
 from twisted.python.components import Componentized
-from twisted.web.http import NO_BODY_CODES, parse_qs
+from twisted.web.http import NO_BODY_CODES, datetimeToString, parse_qs
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request
 
@@ -59,6 +60,8 @@ def _requestHeaders(request: LazyRequest) -> Headers:
 
 def _answerHeaders(request: LazyRequest) -> Headers:
     headers = Headers()
+    headers.setRawHeaders(b"Date", [datetimeToString()])
+    headers.setRawHeaders(b"X-Content-Type-Options", [b"nosniff"])
     for name, value in request.fields.items():
         headers.setRawHeaders(name, [value])
     return headers
@@ -80,6 +83,12 @@ def _canonical(name: bytes | str) -> bytes:
     return canonical
 
 
+@lru_cache(1)
+def _fieldsAt(second: int) -> bytes:
+    """The fields of every answer."""
+    return b"Date: %b\r\nX-Content-Type-Options: nosniff\r\n" % datetimeToString(second)
+
+
 class LazyRequest(Request):
     """A request whose attributes are made when a resource reads them, with the header fields of its answer."""
 
@@ -96,12 +105,8 @@ class LazyRequest(Request):
     host = lazily(lambda request: request.transport.getHost())
     content = lazily(lambda request: BytesIO())
     """Empty: the resource reads the body while it arrives."""
-    method = lazily(lambda request: request.head.method.encode("latin-1"))
     uri = lazily(lambda request: request.head.target.encode("latin-1"))
     path = lazily(lambda request: request.head.path.encode("latin-1"))
-    clientproto = lazily(lambda request: b"HTTP/%d.%d" % request.head.version)
-    prepath = lazily(lambda request: [])
-    postpath = lazily(lambda request: list(request.admitted.parts))
 
     def __init__(self, channel: AnswerChannel, admitted: Admitted) -> None:
         # Not that of twisted.web's Request, which makes most of the above.
@@ -110,14 +115,22 @@ class LazyRequest(Request):
         self.transport = channel.transport
         self.admitted = admitted
         self.head, self.peer, self.tls = admitted.head, admitted.peer, admitted.tls
+        self.method, self.clientproto = admitted.method, admitted.protocol
+        self.prepath: list[bytes] = []
+        self.postpath = list(admitted.parts)
         self.fields: dict[bytes, bytes] = {}
-        """The header fields of the answer, until a resource uses `responseHeaders`."""
+        """The header fields of the answer besides those of every answer, until a resource uses `responseHeaders`."""
 
     # -- the answer -----------------------------------------------------------------------------------------------
 
     def setHeader(self, name: Any, value: Any) -> None:
         """Set a header field of the answer, in place of earlier ones with this name."""
-        if "responseHeaders" not in self.__dict__ and isinstance(value, bytes) and not _hasLineBreak(value):
+        if (
+            "responseHeaders" not in self.__dict__
+            and isinstance(value, bytes)
+            and b"\n" not in value
+            and b"\r" not in value
+        ):
             self.fields[_canonical(name)] = value
         else:
             self.responseHeaders.setRawHeaders(name, [value])
@@ -127,18 +140,19 @@ class LazyRequest(Request):
         if not self.startedWriting and self._isPlain:
             self.startedWriting = 1
             self.sentLength = len(data)
-            lines = [b"%b %d %b" % (self.clientproto, self.code, self.code_message)]
-            lines += [b"%b: %b" % field for field in self.fields.items()]
-            self.transport.write(b"\r\n".join((*lines, b"", data)))
+            fields = b"".join([b"%b: %b\r\n" % field for field in self.fields.items()])
+            line = b"%b %d %b\r\n" % (self.clientproto, self.code, self.code_message)
+            self.transport.write(b"".join((line, _fieldsAt(int(time())), fields, b"\r\n", data)))
         else:
             super().write(data)
 
     @property
     def _isPlain(self) -> bool:
         """Whether twisted.web would add nothing to the answer's head, and leave out nothing of the content."""
-        isComplete = b"Content-Length" in self.fields and b"Content-Type" in self.fields
+        fields = self.fields
+        isUsual = b"Content-Length" in fields and b"Content-Type" in fields and fields.keys().isdisjoint(_OF_ALL)
         isBare = self.etag is None and self.lastModified is None and self.__dict__.keys().isdisjoint(_MORE)
-        return isComplete and isBare and self.head.method != "HEAD" and self.code not in NO_BODY_CODES
+        return isUsual and isBare and self.method != b"HEAD" and self.code not in NO_BODY_CODES
 
     def finish(self) -> None:
         """Called when the answer is complete."""
@@ -157,9 +171,6 @@ class LazyRequest(Request):
             notified.callback(None)
 
 
+_OF_ALL = (b"Date", b"X-Content-Type-Options")
 _MORE = ("responseHeaders", "cookies")
 """What a resource may have added to an answer."""
-
-
-def _hasLineBreak(value: bytes) -> bool:
-    return b"\n" in value or b"\r" in value

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from time import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from twisted.web.error import UnsupportedMethod
-from twisted.web.http import BAD_REQUEST, NOT_MODIFIED, datetimeToString
+from twisted.web.http import BAD_REQUEST, NOT_MODIFIED
 from twisted.web.resource import IResource
 from twisted.web.server import NOT_DONE_YET
 
@@ -56,12 +54,6 @@ class RequestChannel(Protocol):
 
     def requestDone(self, request: Any) -> None:
         """Called when the answer is complete."""
-
-
-@lru_cache(1)
-def _dateAt(second: int) -> bytes:
-    date: bytes = datetimeToString(second)
-    return date
 
 
 class HttpRequest(LazyRequest):
@@ -246,9 +238,9 @@ class HttpRequest(LazyRequest):
 
     def _line(self, beginning: str) -> tuple[str, dict[str, Any]]:
         duration = self.site.clock.seconds() - self._begunAt
-        client = clientFields(self.peer, self.tls, self.user)
+        client = self.admitted.client if self.user is None else clientFields(self.peer, self.tls, self.user)
         if self.log.traceId is not None:
-            client["trace_id"] = self.log.traceId
+            client = {**client, "trace_id": self.log.traceId}
         return requestLine(beginning, self.head, client, self.code, duration, self.received, self.sentLength)
 
     def hold(self) -> None:
@@ -301,8 +293,6 @@ class HttpRequest(LazyRequest):
 
     def process(self) -> None:
         """Render the resource that was found, or the refusal."""
-        self.setHeader(b"Date", _dateAt(int(time())))
-        self.setHeader(b"X-Content-Type-Options", b"nosniff")
         if self._refused is not None:
             self.refuse(self._refused)
             return

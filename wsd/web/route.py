@@ -45,11 +45,12 @@ class SiteRoute:
         """Finds out who a client is; None if everyone may connect."""
         if self._single is not None and self._single.authenticatesMessages:
             self.authenticator = None
-        self._resources = {id(factory): factory.resource() for factory in self.distinct()}
+        self._distinct = list({id(factory): factory for factory in factories.values()}.values())
+        self._resources = {id(factory): factory.resource() for factory in self._distinct}
 
     def distinct(self) -> list[Factory]:
         """The factories, each of them once."""
-        return list({id(factory): factory for factory in self.factories.values()}.values())
+        return self._distinct
 
     def select(self, offered: tuple[str, ...]) -> Factory:
         """

@@ -7,6 +7,8 @@ A WebSocket has it from its opening handshake: `soap-content-type` ([MS-SWSB] 2.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from wsd.connection import Refused
 from wsd.protocols.soap.contenttype import mediaType, parameters
 from wsd.protocols.soap.encodings.charsets import CHARSETS, UTF8, Charset, Declared
@@ -43,6 +45,16 @@ def encodingOfSocket(contentType: str | None, transferMode: str | None, sessionS
 
 def encodingOfRequest(contentType: str) -> Encoding:
     """Returns the encoding of an HTTP request. Raises `Refused` (415)."""
+    return _sharedOf(contentType) or _encodingOf(contentType)
+
+
+@lru_cache(32)
+def _sharedOf(contentType: str) -> Encoding | None:
+    """Returns an encoding for all requests of this content type; None for MTOM, whose answers differ in a boundary."""
+    return None if mediaType(contentType) == _MTOM else _encodingOf(contentType)
+
+
+def _encodingOf(contentType: str) -> Encoding:
     kind, coding = _codingOf(mediaType(contentType))
     if kind == _SESSION:
         raise Refused(415, f"Content-Type: a session needs a WebSocket; over HTTP write {_BINARY}")
