@@ -8,7 +8,10 @@ import sys
 import pytest
 from twisted.internet.task import Clock
 
-from wsd.policies.memory import HeapTrimmer
+from wsd.config import Policies
+from wsd.policies.budget import Budget, MemoryUse
+from wsd.policies.memory import HeapBound, HeapTrimmer, residentBytes
+from wsd.policies.meter import Meter
 from wsd.policies.timer import GRAIN, Timer
 
 MIB = 1024 * 1024
@@ -54,6 +57,83 @@ def test_once_it_ceases_memory_is_given_back_once(daemon: Busy) -> None:
 def test_after_little_traffic_there_is_nothing_to_give(daemon: Busy) -> None:
     daemon.transfer(1 * MIB, 120)
     assert daemon.given == 0
+
+
+class Heap:
+    """A process with 50 MiB of its own, and what the C library keeps beside what is in use."""
+
+    def __init__(self) -> None:
+        self.own, self.kept, self.used = 50 * MIB, 0, 0
+        self.seconds = 0.0
+        self.trimmed = 0
+        self.bound = HeapBound(lambda: self.own + self.kept + self.used, self.trim, lambda: self.seconds)
+
+    def trim(self) -> None:
+        self.trimmed += 1
+        self.kept = 0
+        self.seconds += 0.01
+
+    def check(self, used: int, kept: int) -> None:
+        """The ledger has this many bytes in use, and the C library has kept so many that were freed."""
+        self.used, self.kept = used, kept
+        self.bound.check(used, 100 * MIB)
+
+
+class TestTheBoundOfTheHeap:
+    def test_freed_memory_is_kept_while_it_fits(self) -> None:
+        heap = Heap()
+        heap.check(90 * MIB, 40 * MIB)
+        heap.check(0, 130 * MIB)
+        assert heap.trimmed == 0
+
+    def test_it_is_given_back_when_it_does_not(self) -> None:
+        heap = Heap()
+        heap.check(90 * MIB, 43 * MIB)
+        assert (heap.trimmed, heap.kept) == (1, 0)
+
+    def test_it_takes_a_fifth_of_the_time_at_most(self) -> None:
+        heap = Heap()
+        heap.check(90 * MIB, 60 * MIB)
+        heap.seconds += 0.039
+        heap.check(90 * MIB, 60 * MIB)
+        assert heap.trimmed == 1
+        heap.seconds += 0.002
+        heap.check(90 * MIB, 60 * MIB)
+        assert heap.trimmed == 2
+
+    def test_what_cannot_be_given_back_is_not_tried_again(self) -> None:
+        heap = Heap()
+        heap.own += 500 * MIB
+        heap.check(10 * MIB, 0)
+        for _ in range(10):
+            heap.seconds += 10
+            heap.check(10 * MIB, 0)
+        assert heap.trimmed == 1
+
+    def test_what_is_not_there_any_more_is_not_allowed_for(self) -> None:
+        heap = Heap()
+        heap.own += 500 * MIB
+        heap.check(10 * MIB, 0)
+        heap.own -= 500 * MIB
+        heap.seconds += 10
+        heap.check(10 * MIB, 0)
+        heap.check(10 * MIB, 130 * MIB)
+        assert heap.trimmed == 2
+
+    def test_the_ledger_has_it_checked_after_each_16_mib_taken(self) -> None:
+        budget = Budget(Policies(memory_max=100 * MIB), Clock())
+        checks: list[tuple[int, int]] = []
+        budget.checkHeap = lambda used, most: checks.append((used, most))
+        meter = Meter(budget, MemoryUse.rooms)
+        for size in (10, 15, 0, 1, 30, 0):
+            meter.put(size * MIB)
+        assert checks == [(1 * MIB, 100 * MIB), (30 * MIB, 100 * MIB)]
+
+    def test_the_resident_bytes_are_those_of_this_process(self) -> None:
+        before = residentBytes()
+        block = b"x" * 40 * MIB
+        assert 35 * MIB < residentBytes() - before < 60 * MIB
+        del block
 
 
 MEASURE = """

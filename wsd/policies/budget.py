@@ -10,7 +10,7 @@ are ended, in the order of `wsd.policies.shedding`.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 from typing import Protocol
 
@@ -30,6 +30,10 @@ _OPENED_PER_TURN = 64
 
 _QUIET = 60.0
 """Seconds between two log lines that say that new WebSockets wait."""
+
+
+_CHECKED = 16 * 1024 * 1024
+"""Bytes that are taken between two looks at the heap."""
 
 
 class MemoryUse(IntEnum):
@@ -163,6 +167,9 @@ class Budget:
         """The same by `MemoryUse`; their sum is `used`."""
         self.total = 0
         """Bytes taken since the start."""
+        self.checkHeap: Callable[[int, int], None] | None = None
+        """Called with the bytes in use and the limit after each `_CHECKED` bytes taken: `HeapBound.check`."""
+        self._checkedAt = 0
         self.shed: Counter[Shed] = Counter()
         """Connections that were ended to free memory, by reason."""
         self.configure(policies)
@@ -206,6 +213,9 @@ class Budget:
             self.total += more
             if isTooMuch:
                 self._checkSoon()
+            if self.total - self._checkedAt >= _CHECKED and self.checkHeap is not None:
+                self._checkedAt = self.total
+                self.checkHeap(self.used, self.most)
         elif self._waiting:
             self._openSoon()
 

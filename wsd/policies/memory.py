@@ -8,7 +8,11 @@ it again for the next one. That makes messages of 512,000 bytes on a hundred con
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from time import perf_counter
 
 from wsd.policies.timer import Timer
 
@@ -26,6 +30,15 @@ _MANY = 16 * 1024 * 1024
 
 _INTERVAL = 10.0
 """Seconds between two checks."""
+
+
+_BEYOND = 32 * 1024 * 1024
+"""Resident bytes beyond `memory_max` above which the heap is trimmed at once, even while there is traffic."""
+
+_PAUSE = 4.0
+"""How many times as long as trimming took nothing is trimmed again: the pages are needed again soon."""
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def tuneMalloc() -> None:
@@ -67,3 +80,44 @@ class HeapTrimmer:
             self._trimHeap()
         self._wasBusy = isBusy
         self._timer.schedule(self, now + _INTERVAL)
+
+
+def residentBytes() -> int:
+    """The resident bytes of this process; 0 where the system does not tell."""
+    with suppress(OSError):
+        return int(Path("/proc/self/statm").read_bytes().split()[1]) * _PAGE
+    return 0
+
+
+class HeapBound:
+    """
+    Keeps the resident memory near `memory_max`, whatever the C library has kept of what was freed.
+
+    The ledger knows what is in use. Blocks of many sizes leave holes in the heap, which it does not know.
+    """
+
+    def __init__(
+        self,
+        resident: Callable[[], int] = residentBytes,
+        trimHeap: Callable[[], None] = trimHeap,
+        now: Callable[[], float] = perf_counter,
+    ) -> None:
+        self._resident = resident
+        self._trimHeap = trimHeap
+        self._now = now
+        self._beside = resident()
+        """Resident bytes that the ledger does not count: the program, and what each connection needs anyway."""
+        self._notBefore = 0.0
+
+    def check(self, used: int, most: int) -> None:
+        """Called with the bytes in use and their limit after many bytes were taken: trim the heap if need be."""
+        resident = self._resident()
+        self._beside = min(self._beside, resident - used)
+        began = self._now()
+        if resident - self._beside <= most + _BEYOND or began < self._notBefore:
+            return
+        self._trimHeap()
+        ended = self._now()
+        self._notBefore = ended + _PAUSE * (ended - began)
+        # Now nothing but what is in use is left.
+        self._beside = self._resident() - used

@@ -30,7 +30,7 @@ from wsd.listen.listener import Listener
 from wsd.listen.systemd import KEPT, KEPT_TLS, Systemd
 from wsd.policies.address import Trust, inNetworks
 from wsd.policies.admission import Admission
-from wsd.policies.memory import HeapTrimmer, tuneMalloc
+from wsd.policies.memory import HeapBound, HeapTrimmer, tuneMalloc
 from wsd.service.factories import FactoryBuilder
 from wsd.service.listening import Listening, TlsOf, loadTls
 from wsd.service.multiprocess import Membership, Predecessor, Successor
@@ -249,6 +249,7 @@ class Daemon(Service):
         self._beginTracing()
         tuneMalloc()
         HeapTrimmer(parts.timer, lambda: self.metrics.transferred + parts.budget.total).start()
+        parts.budget.checkHeap = HeapBound().check
         notices = self.locks.notices if self.locks is not None else ()
         logStart(parts.plane, self._descriptors, self.listening.notices, notices)
         self._admission.setRoom(roomIn(self._descriptors))
