@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -108,6 +108,3 @@ def _run(arguments: Sequence[str]) -> tuple[int, str]:
     if process.returncode:
         print(output, file=sys.stderr, flush=True)
     return process.returncode, output
-
-
-Runs = Callable[[], Line]

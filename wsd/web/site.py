@@ -226,7 +226,7 @@ class Site:
         """
         The route that answers a request over HTTP at a path that is decoded already: its own, or the one that owns it.
 
-        Where both are, the longer one: below /blob are its files, though a WebSocket to there may be for the route `/*`.
+        Where both are, the longer one: below /blob are its files, although a WebSocket there may be for the route `/*`.
         """
         exact = self._exact.get(path)
         if exact is not None:
