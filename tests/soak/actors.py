@@ -51,7 +51,6 @@ class World:
     """By topic each position, and the message there."""
     edits: dict[tuple[str, str], str] = field(default_factory=dict)
     """By document and key the value that was stored last."""
-    visits: dict[str, int] = field(default_factory=dict)
     count: int = 0
 
     def number(self) -> int:
@@ -63,9 +62,10 @@ class World:
         """A connection to open: every third one over TLS."""
         isTls = self.random.randrange(3) == 0
         url = f"wss://localhost:{self.tlsPort}{path}" if isTls else f"ws://localhost:{self.port}{path}"
-        named = {"subprotocols": [Subprotocol(each) for each in subprotocols]} if subprotocols else {}
-        tls = {"ssl": self.trusted} if isTls else {}
-        return connect(url, proxy=None, open_timeout=PATIENCE, max_size=None, **named, **tls, **more)
+        named = [Subprotocol(each) for each in subprotocols] or None
+        if isTls:
+            more["ssl"] = self.trusted
+        return connect(url, proxy=None, open_timeout=PATIENCE, max_size=None, subprotocols=named, **more)
 
     async def fetch(self, path: str, data: bytes | None = None, **headers: str) -> bytes:
         """GET or POST something over HTTP or HTTPS. Raises an exception unless it is answered with 200."""

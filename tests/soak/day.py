@@ -155,7 +155,8 @@ class Operator:
     def world(self, chosen: random.Random) -> World:
         """What the clients know."""
         trusted = ssl.create_default_context(cafile=str(self._authority.path))
-        return World(*self.ports, trusted, chosen, Chat())
+        port, tlsPort = self.ports
+        return World(port, tlsPort, trusted, chosen, Chat())
 
     def config(self) -> str:
         """Another one each time."""

@@ -6,13 +6,13 @@ What happens in each fault stands in docs/operations.md, under "When something f
 
 from __future__ import annotations
 
-from tests.soak.outcome import Tested, Tried
+from tests.soak.outcome import Asserted, Tried
 
 EVERYTHING = ("-m", "")
 """The tests in full size as well, which `make test` leaves out."""
 
 FAULTS = (
-    Tested(
+    Asserted(
         "killed",
         "The daemon is killed (`kill -9`) during uploads, publishes, a chat and edits of a document",
         "nothing that was acknowledged is lost; uploads, topics and sessions go on",
@@ -24,7 +24,7 @@ FAULTS = (
             "tests/process/test_state.py::test_after_a_kill_the_next_one_has_it_and_a_reload_keeps_it",
         ),
     ),
-    Tested(
+    Asserted(
         "disk-full",
         "The disk of the stores is full: a small tmpfs for files, writes that fail for topics and XMPP",
         "what cannot be stored is refused, nothing acknowledged is lost, and it goes on once there is room",
@@ -35,7 +35,7 @@ FAULTS = (
             "tests/protocols/blob/test_reliable.py::TestADiskThatRefuses",
         ),
     ),
-    Tested(
+    Asserted(
         "log-full",
         "The disk of the log is full",
         "lines are lost and nothing else; later a line says how many",
@@ -45,7 +45,7 @@ FAULTS = (
             "tests/logs/test_journal.py",
         ),
     ),
-    Tested(
+    Asserted(
         "log-moved",
         "The log is rotated away",
         "lines go to the moved file until it is opened anew; what cannot be opened changes nothing",
@@ -55,7 +55,7 @@ FAULTS = (
             "tests/process/test_reload.py::TestTheLog",
         ),
     ),
-    Tested(
+    Asserted(
         "redis",
         "The Redis of two daemons is killed and started again",
         "every subscriber gets each message once and in order",
@@ -65,7 +65,7 @@ FAULTS = (
             "test_a_resume_has_no_gap_within_the_retention_and_tells_of_one_beyond",
         ),
     ),
-    Tested(
+    Asserted(
         "hanging",
         "A backend hangs: the upstream of SOAP and of XMPP, a service and a function that decide who may come in",
         "its time limit ends the wait, nobody is let in meanwhile, and others are served",
@@ -76,7 +76,7 @@ FAULTS = (
             "tests/auth/test_hook.py::TestAFunction",
         ),
     ),
-    Tested(
+    Asserted(
         "clock",
         "The clock is set by an hour, forth and back",
         "no time-out, ping or delay comes early or late",
@@ -85,25 +85,25 @@ FAULTS = (
             "tests/protocols/xmpp/test_storefaults.py::TestEntriesAfterTheClockWasSetBack",
         ),
     ),
-    Tested(
+    Asserted(
         "descriptors",
         "All file descriptors are in use",
         "new clients get 503 and others stay; the log says so; who comes later is served",
         ("tests/process/test_service.py::TestFewDescriptors",),
     ),
-    Tested(
+    Asserted(
         "certificates",
         "Certificate files are deleted, cut or broken",
         "the certificates in use stay; a reload is refused with the name of the file",
         ("tests/listen/test_tls.py::TestRenewal", "tests/listen/test_tls.py::TestWhatCannotBeUsed"),
     ),
-    Tested(
+    Asserted(
         "stopped",
         "The daemon stands still (`SIGSTOP`) for 3 seconds and for a minute, beside 50 clients that are sent pings",
         "no client is closed",
         ("tests/process/test_paused.py", *EVERYTHING),
     ),
-    Tested(
+    Asserted(
         "read-only",
         "The state folder is read-only, or cannot be written",
         "what would be stored is refused with a reason; everything else is served",
@@ -113,7 +113,7 @@ FAULTS = (
             "tests/process/test_state.py::test_where_nothing_can_be_kept_it_says_so_and_serves",
         ),
     ),
-    Tested(
+    Asserted(
         "shared",
         "Two daemons use one state folder, or a store in it",
         "the second one is refused with one line that names the process of the first",
@@ -123,7 +123,7 @@ FAULTS = (
             "tests/process/test_state.py::test_a_reload_that_names_anothers_store_is_refused",
         ),
     ),
-    Tested(
+    Asserted(
         "damaged",
         "Databases are cut, cleared or garbled",
         "their routes answer 503 with one line in the log, all others are served, and a good file ends it",
@@ -134,13 +134,13 @@ FAULTS = (
 _PROGRAM = "tests.process."
 
 LONG = (
-    Tested(
+    Asserted(
         "models",
         "The stateful models with forty times as many sequences, and new examples of the other properties",
         "the model and the daemon agree",
         ("tests/property", "--hypothesis-profile=soak"),
     ),
-    Tested(
+    Asserted(
         "full-size",
         "What `make test` does on a small scale: uploads of 2 GiB, 60 reloads under 1,000 connections, "
         "10,000 edits in two browsers, the packages installed, and others",

@@ -43,7 +43,7 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Asserted:
     """Something that tests assert. It holds if each of them has run and passed."""
 
     name: str

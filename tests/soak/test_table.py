@@ -9,7 +9,8 @@ import pytest
 
 from tests.soak import __main__ as runner
 from tests.soak import rows, table
-from tests.soak.outcome import Tested, Tried
+from tests.soak.faults import FAULTS
+from tests.soak.outcome import Asserted, Tried
 from tests.soak.rig import MEMORY_MAX, Row
 from tests.soak.rows import attackLine
 from tests.soak.table import Line
@@ -108,7 +109,7 @@ REPORT = """<testsuites><testsuite><testcase name="a" time="1"/>{}</testsuite></
 
 
 class TestTests:
-    tested = Tested("x", "a fault", "an outcome", ("tests/none.py",))
+    tested = Asserted("x", "a fault", "an outcome", ("tests/none.py",))
 
     def line(self, status: int, more: str = "") -> Line:
         return self.tested.line(status, REPORT.format(more), "the last line")
@@ -131,7 +132,7 @@ class TestTests:
         assert self.tested.line(0, "<testsuites/>", "").broken == ("there is no such test",)
 
     def test_are_really_run(self) -> None:
-        line = Tested("x", "", "", ("tests/soak/test_table.py::TestWhichRows",)).run()
+        line = Asserted("x", "", "", ("tests/soak/test_table.py::TestWhichRows",)).run()
         assert (line.measured.partition(" (")[0], line.broken) == ("2 of 2 tests pass", ())
 
 
@@ -153,7 +154,7 @@ def test_there_is_a_row(name: str) -> None:
 def test_the_tests_of_all_faults_exist(pytestconfig: pytest.Config) -> None:
     missing = [
         test
-        for fault in rows.FAULTS
+        for fault in FAULTS
         for test in fault.tests
         if test.startswith("tests/") and not _exists(pytestconfig.rootpath, test)
     ]
