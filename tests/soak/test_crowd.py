@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.soak import crowd
@@ -12,7 +14,7 @@ MIB = 1 << 20
 
 def test_two_hundred_connections_echo_for_some_seconds() -> None:
     line = crowd.run(connections=200, seconds=6)
-    assert "240 of 240 echoes, 0 errors" in line.measured
+    assert re.match(r"(24[01]) of \1 echoes, 0 errors; ", line.measured), line.measured
     # In the first seconds memory grows; `make soak` looks at minutes.
     assert [each for each in line.broken if not each.startswith("memory grows")] == []
 
