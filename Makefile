@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all audit check conformance conformance-short asan fuzz mutants bench bench-blob bench-canvas bench-soap bench-handlers bench-topics bench-yjs bench-uses bench-workers bench-xmpp man soak clean programs
+.PHONY: help run test test-all audit check conformance conformance-short asan fuzz mutants bench bench-blob bench-canvas bench-soap bench-handlers bench-topics bench-yjs bench-uses bench-workers bench-xmpp man soak soak-table clean programs
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## /\1\t/p' Makefile | expand -t 20
@@ -83,22 +83,11 @@ bench-xmpp: $(VENV)/test $(VENV)/fast  ## messages of a chat beside Prosody, 5,0
 man: $(VENV)/run  ## write the manual pages in man/ anew: wsd(1) from the commands' help, wsd.toml(5) from conf/wsd.toml
 	$(VENV)/bin/python tools/manual.py
 
-soak: $(VENV)/test $(VENV)/fast  ## attacks the daemon in twenty ways beside clients that behave; kills it 200 times in the midst of uploads, 100 times of a talk, 200 times of publishes, a Redis under two; upgrades it twice under 5,500 connections; nothing it acknowledged may be lost; uploads of 2 GiB; the stateful models with forty times as many sequences, and the other properties with examples drawn anew
-	$(VENV)/bin/python -m tests.soak
-	$(VENV)/bin/python -m pytest -m soak -o faulthandler_timeout=3600
-	$(VENV)/bin/python -m pytest tests/property --hypothesis-profile=soak -o faulthandler_timeout=3600
-	$(VENV)/bin/python -m tests.process.kills $(ARGS)
-	$(VENV)/bin/python -m tests.process.workerkills
-	$(VENV)/bin/python -m tests.conformance --plane _fast --workers 2
-	$(VENV)/bin/python -m tests.process.xmppkills
-	$(VENV)/bin/python -m tests.process.topickills
-	$(VENV)/bin/python -m tests.process.upgradeload
-	$(VENV)/bin/python -m tests.process.upgradeload --workers 2
-	$(VENV)/bin/python -m tests.conformance --upgrade --plane _fast
-	$(VENV)/bin/python -m tests.conformance --upgrade --plane _fast --workers 2
-	$(VENV)/bin/python -m tests.process.topicredis
-	$(VENV)/bin/python -m tests.process.topicredis --hosts
-	$(VENV)/bin/python -m tests.protocols.soap.encodings.fuzz --seconds 3600
+soak: $(VENV)/test $(VENV)/fast  ## many hours: attacks, a crowd, a mixed day, faults, kills, upgrades, models, and one table of what was measured and whether it held
+	$(VENV)/bin/python -m tests.soak $(ARGS)
+
+soak-table: $(VENV)/test $(VENV)/fast  ## the part of it that takes an hour; ARGS="--only crowd day --write" for some rows, put into docs/soak.md
+	$(VENV)/bin/python -m tests.soak --only attacks crowd day faults $(ARGS)
 
 clean:  ## removes whatever these verbs made
 	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info tests/node_modules wsd/uses/lib

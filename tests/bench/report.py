@@ -141,14 +141,21 @@ def _judged(ratio: float, found: Verdict | None) -> str:
     return f"x{ratio:.2f} {asked}" if found.isReached else f"**x{ratio:.2f}** {asked}"
 
 
-def machine(begun: str) -> dict[str, Any]:
-    """What it was measured on, and with what."""
+def host() -> dict[str, Any]:
+    """The machine and its Python."""
     processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text("utf-8"))
     return {
         "processor": processor[1] if processor else platform.machine(),
         "cores": os.cpu_count(),
         "system": f"Linux {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
+    }
+
+
+def machine(begun: str) -> dict[str, Any]:
+    """What it was measured on, and with what."""
+    return {
+        **host(),
         "plane": choose("auto").name,
         "day": begun,
         "versions": {**_fromPython(PEERS), **_node()},

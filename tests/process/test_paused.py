@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.daemon import RunningDaemon, runningDaemon
@@ -37,6 +38,7 @@ async def pause(daemon: RunningDaemon, seconds: float) -> None:
         await client.close()
 
 
-def test_no_client_is_closed_for_what_it_answered_meanwhile() -> None:
+@pytest.mark.parametrize("seconds", [3, pytest.param(60, marks=pytest.mark.soak)])
+def test_no_client_is_closed_for_what_it_answered_meanwhile(seconds: int) -> None:
     with runningDaemon(config=CONFIG, mayHold=True) as daemon:
-        asyncio.run(pause(daemon, 3.0))
+        asyncio.run(pause(daemon, seconds))

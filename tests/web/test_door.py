@@ -312,6 +312,16 @@ class TestHTTP:
         assert status(ours.connect().exchange(get(b"/.well-known/every"))) == 200
         assert status(ours.connect().exchange(get(b"/.well-known/other"))) == 404
 
+    def test_a_route_for_all_paths_takes_nothing_from_one_that_answers_below_itself(self) -> None:
+        ours = Daemon({"/*": EchoFactory, "/every": EveryFactory})
+        assert ours.connect().exchange(get(b"/every/a/b")).endswith(b"under a/b")
+        assert status(ours.connect().exchange(get(b"/other"))) == 426
+
+    def test_a_longer_route_for_all_paths_does(self) -> None:
+        ours = Daemon({"/every/a/*": EchoFactory, "/every": EveryFactory})
+        assert status(ours.connect().exchange(get(b"/every/a/b"))) == 426
+        assert ours.connect().exchange(get(b"/every/b")).endswith(b"under b")
+
 
 class TestBodies:
     """They go to a route as they arrive, and only where they are asked for."""

@@ -174,8 +174,11 @@ class Site:
         path = decodedPath(head.path)
         if path in PROBES:
             return False
-        isPage = path in self.pages or path.startswith((*self.folders, "/.well-known/"))
-        return isPage or route is None or not route.factories
+        if path in self.pages or path.startswith((*self.folders, "/.well-known/")):
+            return True
+        answering = self._answering(path)
+        # What answers over HTTP below a route may be served by another worker, although `/*` is served by this one.
+        return answering is None or answering.resource() is None
 
     def guardOf(self, head: Head) -> SiteRoute | None:
         """The route whose authentication a request over HTTP must pass. None for open ones, and pages of the daemon."""
@@ -187,7 +190,7 @@ class Site:
         elif path.startswith(tuple(self.folders)) or self._wellKnown(path) is not None:
             return None
         else:
-            route = self.routeFor(head.path) or self._ownerOf(path) or self._pageAt(path)
+            route = self._answering(path)
         return None if route is None or route.authenticator is None or route.isOpenTo(head) else route
 
     def resourceFor(self, request: Any) -> IResource:
@@ -205,8 +208,7 @@ class Site:
         wellKnown = self._wellKnown(path)
         if wellKnown is not None:
             return wellKnown
-        route = self.routeFor(request.head.path)
-        owner = route or self._ownerOf(path) or self._pageAt(path)
+        route, owner = self.routeFor(request.head.path), self._answering(path)
         if owner is not None:
             checkClient(request.tls, owner.route.clients)
         resource = owner.resource() if owner is not None else None
@@ -222,6 +224,20 @@ class Site:
     def hasConsole(self) -> bool:
         """Whether there is a console: there is none without a route for exactly `/`."""
         return "/" in self._exact
+
+    def _answering(self, path: str) -> SiteRoute | None:
+        """
+        The route that answers a request over HTTP at a path that is decoded already: its own, or the one that owns it.
+
+        Where both are, the longer one: below /blob are its files, although a WebSocket there may be for the route `/*`.
+        """
+        exact = self._exact.get(path)
+        if exact is not None:
+            return exact
+        route, owner = self.routeFor(path), self._ownerOf(path) or self._pageAt(path)
+        if route is None or owner is None:
+            return route or owner
+        return max(route, owner, key=lambda each: len(each.route.path.rstrip("/")))
 
     def _ownerOf(self, path: str) -> SiteRoute | None:
         """The route of the paths below `path`, or the nearest exact route above it; its protocol answers HTTP."""
