@@ -319,7 +319,7 @@ class TestThePage:
         metrics.setThreads("/*", lambda: 3)
         metrics.share("blob", "/blob")
         handshakes = TlsHandshakes()
-        handshakes.complete("TLSv1.3", 0.01)
+        handshakes.complete("TLSv1.3", 0.01, isResumed=True)
         metrics.setTlsHandshakes(lambda: handshakes)
         metrics.setMemory(lambda: MemoryLevels(kinds={"reading": 1}, shed={"large": 1}))
         metrics.route("/echo").countCode(1000)

@@ -458,6 +458,18 @@ class TestClientCertificates:
         again = Client(server, client, name, first.tls.session)
         assert again.tls.session_reused
         assert again.info.client == "CN=me"
+        assert list(server.certificates.handshakes.resumed.values()) == [1]
+
+    def test_a_session_does_not_outlive_the_certificate(
+        self, pair: Certificate, people: Authority, client: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        server = Server(pair, client_ca=str(people.path), client_auth="required")
+        client.maximum_version = ssl.TLSVersion.TLSv1_2
+        first = Client(server, self.with_(client, people.client("me")))
+        monkeypatch.setattr("wsd.listen.handshake._hasExpired", lambda der: der is not None)
+        with capturedLogs() as logs:
+            assert Client(server, client, session=first.tls.session).hear() == b""
+        assert "certificate verify failed: certificate has expired" in [event.get("reason") for event in logs]
 
     def test_no_session_outlives_a_renewal(self, pair: Certificate, people: Authority, client: ssl.SSLContext) -> None:
         server = Server(pair, client_ca=str(people.path), client_auth="required")
@@ -466,6 +478,35 @@ class TestClientCertificates:
         assert server.certificates.reload()
         again = Client(server, client, session=first.tls.session)
         assert not again.tls.session_reused
+
+
+class TestSessions:
+    """RFC 8446 2.2, RFC 5077."""
+
+    def test_are_resumed_until_the_keys_are_renewed(self, authority: Authority, client: ssl.SSLContext) -> None:
+        now = [time.time()]
+        server = Server(authority.server("a", "a.test"))
+        server.certificates = Certificates(server.tls, {}, lambda: now[0])
+        server.wrapped = server.certificates.wrap(server)
+        client.maximum_version = ssl.TLSVersion.TLSv1_2
+        session = Client(server, client).tls.session
+        now[0] += 11 * 3600
+        server.certificates.poll()
+        assert Client(server, client, session=session).tls.session_reused
+        now[0] += 3600
+        server.certificates.poll()
+        assert not Client(server, client, session=session).tls.session_reused
+
+    def test_a_ticket_of_tls_13_comes_with_the_first_answer(self, authority: Authority, client: ssl.SSLContext) -> None:
+        server = Server(authority.server("a", "a.test"))
+        first = Client(server, client)
+        first.exchange()
+        assert first.tls.session is None or not first.tls.session.has_ticket
+        first.behind.transport.write(b"welcome")  # type: ignore[union-attr]
+        assert first.hear() == b"welcome"
+        assert first.tls.session
+        assert first.tls.session.has_ticket
+        assert Client(server, client, session=first.tls.session).tls.session_reused
 
 
 class TestRevocation:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from struct import Struct
 from struct import error as StructError
-from struct import unpack_from
 
 _HANDSHAKE = 22
 _CLIENT_HELLO = 1
 _SERVER_NAME = 0
 _PROTOCOLS = 16
+_WANTED = frozenset((_SERVER_NAME, _PROTOCOLS))
 
 _RECORD_HEAD = 5
 _MESSAGE_HEAD = 4
+_PAIR, _NAME = Struct("!HH").unpack_from, Struct("!BH").unpack_from
 _MAX_HELLO = 131396
 """Bytes of the longest possible ClientHello, which is also OpenSSL's limit."""
 _MAX_RECEIVED = 256 * 1024
@@ -46,6 +48,9 @@ class ClientHelloReader:
 
     def feed(self, data: bytes) -> ClientHello | None:
         """Returns the ClientHello, or None if it is not complete. Raises `HelloTooLong`. Each byte is read once."""
+        if not self.received and (whole := _onlyMessage(data)):
+            self.received += data
+            return _read(whole)
         self.received += data
         received, message = self.received, self._message
         while len(received) > self._start:
@@ -72,6 +77,16 @@ class ClientHelloReader:
         return None
 
 
+def _onlyMessage(data: bytes) -> bytes | None:
+    """The ClientHello if these bytes begin with all of it in one record, as nearly all do; None otherwise."""
+    start = _RECORD_HEAD + _MESSAGE_HEAD
+    if len(data) < start or data[0] != _HANDSHAKE or data[_RECORD_HEAD] != _CLIENT_HELLO:
+        return None
+    end = start + int.from_bytes(data[start - 3 : start], "big")
+    record = _RECORD_HEAD + int.from_bytes(data[3:_RECORD_HEAD], "big")
+    return data[_RECORD_HEAD:end] if end <= record <= len(data) else None
+
+
 def _read(message: bytes) -> ClientHello:
     try:
         extensions = _extensions(message)
@@ -81,17 +96,20 @@ def _read(message: bytes) -> ClientHello:
 
 
 def _extensions(message: bytes) -> dict[int, bytes]:
-    """The extensions by number; they follow version, random, session id, ciphers and compression (RFC 8446 4.1.2)."""
+    """The two extensions; all follow version, random, session id, ciphers and compression (RFC 8446 4.1.2)."""
     at = _MESSAGE_HEAD + 2 + 32
     at += 1 + message[at]
-    at += 2 + unpack_from("!H", message, at)[0]
+    at += 2 + (message[at] << 8 | message[at + 1])
     at += 1 + message[at]
     at += 2
     found = {}
-    while at < len(message):
-        kind, length = unpack_from("!HH", message, at)
-        found[kind] = message[at + 4 : at + 4 + length]
-        at += 4 + length
+    size = len(message)
+    while at < size:
+        kind, length = _PAIR(message, at)
+        at += 4
+        if kind in _WANTED:
+            found[kind] = message[at : at + length]
+        at += length
     return found
 
 
@@ -99,7 +117,7 @@ def _nameIn(extension: bytes | None) -> str | None:
     """The host name, which is the only kind of name (RFC 6066 3)."""
     if extension is None:
         return None
-    kind, length = unpack_from("!BH", extension, 2)
+    kind, length = _NAME(extension, 2)
     return extension[5 : 5 + length].decode("latin-1") if kind == 0 and length else None
 
 

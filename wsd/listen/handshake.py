@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
@@ -83,6 +84,11 @@ class Handshake:
         """Whether the client has sent anything."""
         return self._hello is None or bool(self._hello.received)
 
+    @property
+    def endsWithTicket(self) -> bool:
+        """Whether the last bytes are only a session ticket, as in TLS 1.3. They are sent with the first answer."""
+        return bool(self.records.version() == "TLSv1.3")
+
     def feed(self, data: bytes) -> bytes | None:
         """
         Continue with the bytes that were read. Returns the bytes after the handshake, or None if it is not complete.
@@ -97,7 +103,8 @@ class Handshake:
             self._counted.count("failed")
             raise
         if rest is not None:
-            self._counted.complete(self.records.version(), monotonic() - self._began)
+            records = self.records
+            self._counted.complete(records.version(), monotonic() - self._began, isResumed=records.isResumed())
         return rest
 
     def _feed(self, data: bytes) -> bytes | None:
@@ -112,6 +119,8 @@ class Handshake:
             connectionId = newId()
             answer = _plainAnswer(connectionId) if error.reason == "HTTP_REQUEST" else self.records.takePending()
             raise HandshakeFailed(reasonOf(error), answer, connectionId) from None
+        if rest is not None and self.records.isResumed() and _hasExpired(self.records.certificate()):
+            raise HandshakeFailed("certificate verify failed: certificate has expired", self.records.closeNotify())
         return rest
 
     def _readHello(self, reader: ClientHelloReader, data: bytes) -> bytes | None:
@@ -128,6 +137,11 @@ class Handshake:
         self.records = newRecords(self._choose(hello))
         self._hello = None
         return bytes(reader.received)
+
+
+def _hasExpired(der: bytes | None) -> bool:
+    """Whether a client's certificate has expired. OpenSSL checks that only where a session begins."""
+    return der is not None and x509.load_der_x509_certificate(der).not_valid_after_utc < datetime.now(UTC)
 
 
 def _plainAnswer(connectionId: str) -> bytes:

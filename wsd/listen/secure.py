@@ -129,6 +129,8 @@ class SecureTransport:
             rest = self._continueHandshake(data)
             if rest is None:
                 return
+            if not rest:
+                return
             data = rest
         records = self._records
         if records is not None and not records.isOver:
@@ -203,7 +205,7 @@ class SecureTransport:
             self._below.write(failed.answer)
             self._below.loseConnection()
             return None
-        if handshake.records is not None:
+        if handshake.records is not None and (rest is None or not handshake.endsWithTicket):
             self._below.write(handshake.records.takePending())
         if rest is not None:
             self._phase = _OPEN

@@ -37,6 +37,9 @@ _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 _VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 
+_KEY_AGE = 12 * 3600
+"""Seconds after which the keys of session tickets are renewed, so that a stolen key does not reveal much."""
+
 _log = Logger(namespace="wsd")
 
 
@@ -49,6 +52,8 @@ class _Contexts:
     pairs: tuple[KeyPair, ...]
     crlExpiry: float | None
     """The time at which the first revocation list expires, in seconds since 1970."""
+    end: float
+    """The time at which no more sessions may be resumed, in seconds since 1970."""
 
     def forName(self, name: str) -> ssl.SSLContext:
         """The context for a server name: its own, else a wildcard's (RFC 6125 6.4.3), else the first."""
@@ -117,7 +122,9 @@ class Certificates:
                 byName.setdefault(name, shared[names])
         self._warn(pairs)
         self._warnOfExpiredCrl(crlExpiry)
-        return _Contexts(next(iter(shared.values())), byName, pairs, crlExpiry)
+        now = self._clock()
+        end = now + _KEY_AGE if crlExpiry is None or crlExpiry <= now else min(now + _KEY_AGE, crlExpiry)
+        return _Contexts(next(iter(shared.values())), byName, pairs, crlExpiry, end)
 
     def _warn(self, pairs: Iterable[KeyPair]) -> None:
         now = self._clock()
@@ -182,7 +189,7 @@ class Certificates:
         return True
 
     def poll(self) -> None:
-        """Reload if a file has changed since the last attempt."""
+        """Reload if a file has changed since the last attempt. From time to time, make new contexts with new keys."""
         try:
             changed = _stateOf(self._files(self._tls), self._tls) != self._seen
         except ConfigError as error:
@@ -190,6 +197,8 @@ class Certificates:
             return
         if changed:
             self.reload()
+        elif self._clock() >= self._contexts.end:
+            self._contexts = self._read(self._tls)
         self._warnOfExpiredCrl(self._contexts.crlExpiry)
 
     def expiry(self) -> Mapping[str, float]:

@@ -102,19 +102,22 @@ class CompressedBytes:
 
 
 class TlsHandshakes:
-    """The TLS handshakes, by version or "failed", and the seconds that the complete ones took."""
+    """The TLS handshakes, by version or "failed", those that resumed a session, and the seconds that they took."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
+        self.resumed: dict[str, int] = {}
         self.durations: dict[str, Histogram] = {}
 
     def count(self, version: str) -> None:
         """Count a handshake."""
         self.counts[version] = self.counts.get(version, 0) + 1
 
-    def complete(self, version: str, seconds: float) -> None:
+    def complete(self, version: str, seconds: float, *, isResumed: bool = False) -> None:
         """Count a complete handshake."""
         self.count(version)
+        if isResumed:
+            self.resumed[version] = self.resumed.get(version, 0) + 1
         if version not in self.durations:
             self.durations[version] = _openings()
         self.durations[version].observe(seconds)

@@ -193,6 +193,8 @@ class Exposition(Collector):
     def _tls(handshakes: TlsHandshakes) -> Iterator[Metric]:
         counts = handshakes.counts.items()
         yield _counter("wsd_tls_handshakes", "TLS handshakes, by version or failed.", "version", counts)
+        resumed = handshakes.resumed.items()
+        yield _counter("wsd_tls_resumptions", "TLS handshakes that resumed a session, by version.", "version", resumed)
         durations = HistogramMetricFamily(
             "wsd_tls_handshake_seconds", "From the first byte of a TLS handshake to its end.", labels=["version"]
         )
