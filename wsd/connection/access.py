@@ -55,6 +55,7 @@ def logClosed(connection: Any, code: int, sentence: str) -> None:
     """Write the line about a WebSocket that has ended."""
     frames, request = connection.frames, connection.request
     fields = {
+        "event": "connection.closed",
         "cause": str(connection.cause),
         "by": _BY.get(connection.cause, "server"),
         "code": code,
@@ -77,7 +78,7 @@ def logClosed(connection: Any, code: int, sentence: str) -> None:
     # A client may answer with another code than the one that it was told.
     isOther = connection.closedByMe and connection.localCloseCode not in (None, code)
     template = _closedTemplate(optional, isOther, connection.told is not None, bool(sentence))
-    connection.log.publish(template, fields, event="connection.closed")
+    connection.log.publish(template, fields)
 
 
 @lru_cache

@@ -26,6 +26,7 @@ from wsd.frames.prepared import Prepared
 from wsd.head import Refused
 from wsd.metrics import Metrics, RouteCounters
 from wsd.policies.budget import Budget
+from wsd.policies.instances import shareNames
 from wsd.policies.memory import trimHeap
 from wsd.policies.negotiation import choose
 from wsd.policies.pool import BlockingPool
@@ -34,6 +35,13 @@ from wsd.policies.timer import Timer
 from wsd.policies.turns import Turns
 from wsd.resources import Slots
 from wsd.traces.tracing import Tracing
+
+NAMES = (
+    *("connected", "transport", "_wire", "id", "log", "request", "peer", "tls", "user", "data", "_Opening__refuse"),
+    *("_Engine__held", "openedAt", "_opening", "_Opening__hasNoRoom", "_Engine__state", "frames", "send"),
+    *("_takenAt", "_pingAt", "due"),
+)
+"""The attributes of an open connection, besides those of its protocol."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +163,9 @@ class Factory(WebSocketServerFactory):
         )
         shared = {name: getattr(self, name) for name in self.connection.CONFIG_ATTRS}
         layers = (Metered, self.connection) if hasRates(self.policies) else (self.connection,)
-        return type(self.connection.__name__, layers, {**shared, "factory": self})
+        kind = type(self.connection.__name__, layers, {**shared, "factory": self})
+        shareNames(kind, NAMES)
+        return kind
 
     def setSessionParameters(self, *parameters: Any) -> None:
         """Do nothing: Autobahn would set parts of a URL, some under the names of our hooks. A route has no URL."""

@@ -30,6 +30,8 @@ from wsd.policies.upgrade import acceptKey
 
 _SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
 
+_OPENED = "opened {path} for {peer}"
+
 
 class Opening(Backpressure):
     """A connection that is being opened."""
@@ -159,15 +161,7 @@ class Opening(Backpressure):
         self._takenAt = now
         policies = factory.policies
         self._pingAt = now + policies.ping_interval
-        self.log.info(
-            "opened {path} for {peer}" if self.user is None else "opened {path} for {peer}; user {user}",
-            event="connection.opened",
-            path=pathOf(self.request.head),
-            route=factory.route.path,
-            peer=str(self.peer),
-            subprotocol=self.subprotocol,
-            **({} if self.user is None else {"user": self.user}),
-        )
+        self.__logOpened()
         if self.request.identity is not None:
             self._endAt(self.request.identity.expires)
         self._call(self.opened)
@@ -178,6 +172,20 @@ class Opening(Backpressure):
             self.held = 0
         else:
             self.release()
+
+    def __logOpened(self) -> None:
+        fields: dict[str, Any] = {
+            "event": "connection.opened",
+            "path": pathOf(self.request.head),
+            "route": self.factory.route.path,
+            "peer": str(self.peer),
+            "subprotocol": self.subprotocol,
+        }
+        if self.user is None:
+            self.log.publish(_OPENED, fields)
+        else:
+            fields["user"] = self.user
+            self.log.publish(_OPENED + "; user {user}", fields)
 
     def renewedBy(self, token: str) -> AuthenticatedUser:
         """Returns the client's user with a newer token, which `useIdentity` puts in force. Raises `TokenError`."""

@@ -20,6 +20,7 @@ from twisted.python import failure
 from wsd.listen.records import READ
 from wsd.listen.ring import Read, Ring
 from wsd.listen.sending import LATER, Sending
+from wsd.policies.instances import shareNames
 
 
 class AcceptedTransport(Sending):
@@ -183,6 +184,16 @@ class TCPTransport(AcceptedTransport, tcp.Server):
     def getHost(self) -> Any:
         """The address at which it was accepted. The kernel is asked if the port listens on every address."""
         return getattr(self.server, "host", None) or super().getHost()
+
+
+_NAMES = (
+    *("reactor", "socket", "fileno", "protocol", "server", "client", "hostname", "sessionno", "connected"),
+    *("high", "low", "_gathering", "unsent", "_sent", "_socketReader", "receiver"),
+    *("producerPaused", "producer", "streamingProducer"),
+)
+"""The attributes of a transport with an open WebSocket."""
+
+shareNames(TCPTransport, _NAMES)
 
 
 @lru_cache(256)

@@ -9,6 +9,7 @@ from twisted.logger import Logger, LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 
 _logger = Logger(namespace="wsd")
+_INFO = LogLevel.info
 
 
 class ConnectionLog:
@@ -33,13 +34,12 @@ class ConnectionLog:
         """
         self.publish(template, fields)
 
-    def publish(self, template: str, fields: dict[str, Any], **more: Any) -> None:
+    def publish(self, template: str, fields: dict[str, Any]) -> None:
         """Log a normal event, of which `fields` becomes a part without a copy."""
-        fields.update(more)
         fields["id"] = self.id
         fields["log_logger"] = _logger
-        fields["log_level"] = LogLevel.info
-        fields["log_namespace"] = _logger.namespace
+        fields["log_level"] = _INFO
+        fields["log_namespace"] = "wsd"
         fields["log_source"] = None
         fields["log_format"] = template
         fields["log_time"] = time()
@@ -67,9 +67,10 @@ class TracedLog(ConnectionLog):
         super().__init__(connectionId)
         self.traceId = traceId
 
-    def publish(self, template: str, fields: dict[str, Any], **more: Any) -> None:
+    def publish(self, template: str, fields: dict[str, Any]) -> None:
         """Log a normal event, of which `fields` becomes a part without a copy."""
-        super().publish(template, fields, **more, trace_id=self.traceId)
+        fields["trace_id"] = self.traceId
+        super().publish(template, fields)
 
     def warn(self, template: str, /, **fields: Any) -> None:
         """Log an event that an operator should look at."""

@@ -98,7 +98,7 @@ class Timer:
 
     def scheduleBy(self, item: Timed, when: float) -> None:
         """Visit `item` at `when`, unless an earlier visit is scheduled."""
-        if item.due == _NEVER or max(self._bucket(when), self._turns) + 1 < item.due:
+        if item.due == _NEVER or when < (item.due - 1) * self._grain:
             self.schedule(item, when)
 
     def cancel(self, item: Timed) -> None:

@@ -25,6 +25,7 @@ from wsd.logs import ConnectionLog, logOf
 from wsd.policies.address import Peer, TlsInfo, isLoopback
 from wsd.policies.admission import Places
 from wsd.policies.coroutines import begin
+from wsd.policies.instances import shareNames
 from wsd.web.admitted import Admitted
 from wsd.web.attempts import Attempt, attemptOf, unmark
 from wsd.web.channel import Channel
@@ -366,6 +367,15 @@ class Door(Protocol):
         if isIdle:
             leave = getattr(self.transport, "leave", self.transport.loseConnection)
             leave()
+
+
+_NAMES = (
+    *("_site", "_policies", "connected", "transport", "_places", "_ending", "_buffer"),
+    *("_channel", "_attempt", "_span", "_openedAt", "_connection"),
+)
+"""The attributes of a door."""
+
+shareNames(Door, _NAMES)
 
 
 class Doors(ProtocolFactory):
