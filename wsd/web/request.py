@@ -280,6 +280,8 @@ class HttpRequest(LazyRequest):
 
     def write(self, data: bytes) -> None:
         """Send some of the answer. Every error has the request's id, also one that a protocol answers with."""
+        if self.isLost:
+            return
         if not self.startedWriting and self.code >= BAD_REQUEST:
             self.setHeader(b"X-Request-Id", self.id.encode())
         super().write(data)
