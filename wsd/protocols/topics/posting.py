@@ -42,6 +42,11 @@ class Body:
         self._pieces.clear()
 
     @property
+    def kept(self) -> int:
+        """The bytes that it has so far."""
+        return len(self._pieces)
+
+    @property
     def content(self) -> bytes:
         """The whole body."""
         return bytes(self._pieces)
