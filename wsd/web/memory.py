@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from wsd.head import Refused
+from wsd.policies.address import Peer
 from wsd.policies.admission import accountOf
 from wsd.policies.budget import Account, Budget, MemoryUse
 from wsd.policies.shedding import Progress, Shed
 
-if TYPE_CHECKING:
-    from wsd.web.request import HttpRequest
+
+class MemoryTaker(Protocol):
+    """A request with a body."""
+
+    peer: Peer
+
+    def giveUp(self, refused: Refused) -> None:
+        """Called to free the memory of the body: refuse the request, or end the connection."""
 
 
 class BodyMemory:
     """The account of one request's body. It exists only while there are any bytes."""
 
-    def __init__(self, budget: Budget, request: HttpRequest) -> None:
+    def __init__(self, budget: Budget, request: MemoryTaker) -> None:
         self._budget = budget
         self._request = request
         self._account: Account | None = None
