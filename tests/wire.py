@@ -111,6 +111,7 @@ class Daemon:
             self.metrics,
             lambda transport: None,
             tracing,
+            self.budget,
         )
 
     def connect(self, chunk: int | None = None, at: IAddress | None = None) -> Wire:

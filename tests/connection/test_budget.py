@@ -170,9 +170,17 @@ class TestWhatIsCounted:
         _client, connection = joined(daemon, extensions=[ClientPerMessageDeflateFactory()])
         connection.send(bytes(4 * MIB))
         connection.send(b"behind")
-        assert daemon.budget.used == 4 * MIB + 6
+        assert daemon.budget.byUse[MemoryUse.deflating] == 4 * MIB + 6
         daemon.reactor.advance(0)
-        assert daemon.budget.used == connection.unsent == 0
+        assert daemon.budget.byUse[MemoryUse.deflating] == connection.unsent == 0
+
+    def test_the_contexts_of_a_connection_until_it_is_gone(self) -> None:
+        daemon = keeping()
+        client, _connection = joined(daemon, extensions=[ClientPerMessageDeflateFactory()])
+        client.say(b"hello" * 100)
+        assert daemon.budget.used == daemon.budget.byUse[MemoryUse.contexts] > 1 << 15
+        client.wire.reset()
+        assert daemon.budget.used == 0
 
     @pytest.mark.parametrize("what", ["received", "unsent", "handled", "deflated"])
     def test_nothing_is_left_when_the_connection_has_gone(self, what: str) -> None:
@@ -277,7 +285,7 @@ class TestTheKinds:
         client, _connection = joined(daemon, extensions=[ClientPerMessageDeflateFactory()])
         client.protocol.send_binary(bytes(MIB), fin=False)
         client.wire.send(b"".join(client.protocol.data_to_send()))
-        assert set(self.kinds(daemon)) == {"inflating"}
+        assert set(self.kinds(daemon)) == {"contexts", "inflating"}
 
     def test_half_a_head_is_being_read(self) -> None:
         daemon = keeping()

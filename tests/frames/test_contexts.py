@@ -154,3 +154,80 @@ class TestMoreThanThereIsRoomFor:
         house.talking()
         house.passes(10)
         assert [deflater.naps for deflater in reading] == [1] * 6
+
+
+class TestTheirMemory:
+    """zconf.h: (1 << windowBits + 2) + (1 << memLevel + 9) to deflate, 1 << windowBits to inflate."""
+
+    DEFLATING, INFLATING = (1 << 17) + (1 << 17) + 6 * 1024, 3 * (1 << 15) + 7 * 1024
+
+    @pytest.fixture
+    def weighed(self, house: House) -> House:
+        self.reports: list[int] = []
+        self.isTight = False
+        house.cache = DeflateContextCache(
+            house.timer, house.give, report=self.reports.append, isTight=lambda: self.isTight
+        )
+        return house
+
+    def test_is_that_of_the_contexts_that_are_there(self, weighed: House) -> None:
+        deflater = weighed.talking()
+        assert weighed.cache.memory == self.DEFLATING
+        deflater.begin()
+        deflater.inflate(HELLO, True, 100)
+        assert weighed.cache.memory == self.DEFLATING + self.INFLATING
+        assert self.reports == [self.DEFLATING, self.DEFLATING + self.INFLATING]
+
+    def test_is_that_of_the_negotiated_windows(self, weighed: House) -> None:
+        deflater = Deflater(Deflate(False, False, 9, 10, ""), 6, 1, weighed.cache)
+        deflater.deflate(b"Hello")
+        assert weighed.cache.memory == (1 << 11) + (1 << 10) + 6 * 1024
+        deflater.begin()
+        deflater.inflate(HELLO, True, 100)
+        assert weighed.cache.memory == (1 << 11) + (1 << 10) + 6 * 1024 + 3 * (1 << 10) + 7 * 1024
+
+    def test_is_that_of_the_window_while_the_connection_rests(self, weighed: House) -> None:
+        deflater = weighed.talking()
+        deflater.begin()
+        deflater.inflate(HELLO, True, 100)
+        weighed.passes(10)
+        assert weighed.cache.memory == len(b"Hello")
+
+    @pytest.mark.parametrize("isResting", [False, True])
+    def test_is_free_when_the_connection_is_gone(self, weighed: House, isResting: bool) -> None:
+        deflater = weighed.talking()
+        deflater.begin()
+        deflater.inflate(HELLO, True, 100)
+        if isResting:
+            weighed.passes(10)
+        deflater.close()
+        assert (weighed.cache.memory, self.reports[-1]) == (0, 0)
+
+    def test_is_less_when_what_was_sent_is_forgotten(self, weighed: House) -> None:
+        weighed.talking().forget()
+        assert weighed.cache.memory == 0
+
+    def test_is_nothing_where_each_message_has_its_own(self, weighed: House) -> None:
+        Deflater(Deflate(True, True, 15, 15, ""), 6, 8, weighed.cache).deflate(b"Hello")
+        assert self.reports == []
+
+    def test_is_freed_to_half_when_memory_is_short(self, weighed: House) -> None:
+        talking = [weighed.talking() for _ in range(10)]
+        weighed.cache.relieve(weighed.cache.memory)
+        assert weighed.cache.memory == 5 * self.DEFLATING
+        assert [deflater.naps for deflater in talking] == [1] * 5 + [0] * 5
+
+    def test_is_not_freed_in_the_midst_of_a_message(self, weighed: House) -> None:
+        deflater = weighed.connection()
+        deflater.begin()
+        deflater.inflate(HELLO[:3], False, 100)
+        weighed.cache.relieve(weighed.cache.memory)
+        assert weighed.cache.memory == self.INFLATING
+
+    def test_is_not_kept_for_many_while_memory_is_tight(self, weighed: House) -> None:
+        weighed.talking()
+        weighed.passes(3)
+        weighed.cache.visit(weighed.timer.now + 10)
+        self.isTight = True
+        weighed.talking()
+        assert weighed.cache.memory == self.DEFLATING

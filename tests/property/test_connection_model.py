@@ -40,6 +40,7 @@ from wsd.frames import PLANES
 from wsd.listen.secure import SecureTransport
 from wsd.listen.transport import UNIXTransport
 from wsd.metrics import Cause, TlsHandshakes
+from wsd.policies.budget import MemoryUse
 from wsd.web.door import Doors
 
 HIGH, LIMIT = 64 * 1024, 4096
@@ -349,7 +350,8 @@ class ConnectionModel(RuleBasedStateMachine):
             assert self.heard == self.said
         assert len(self.connection.ends) == (0 if self.connection in self.daemon.connections else 1)
         budget = self.daemon.budget
-        assert budget.used == sum(budget.byUse) == self.connection.memoryInUse
+        contexts = budget.byUse[MemoryUse.contexts]
+        assert budget.used == sum(budget.byUse) == self.connection.memoryInUse + contexts
 
     # -- the client -----------------------------------------------------------------------------------------------
 

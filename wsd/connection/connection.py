@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from typing import Any
 
@@ -151,6 +151,29 @@ class Connection(Moving):
         if done is not None and not done.called:
             self.noteHandled(size)
             done.addBoth(lambda _: self.noteHandled(-size))
+
+    def handleInTurn(self, size: int, handle: Callable[[], Any]) -> None:
+        """
+        Handle a message of `size` bytes, which takes long, in this connection's turn among all of its route.
+
+        Nothing is read before that. What `handle` returns or raises counts as if `received` had.
+        """
+        self.hold()
+        self.noteHandled(size)
+
+        def step() -> bool:
+            try:
+                result = handle() if self.state == self.STATE_OPEN else None
+            except Exception:
+                self.hookFailed()
+            else:
+                if result is not None:
+                    self.hookReturned(result, size)
+            self.noteHandled(-size)
+            self.release()
+            return False
+
+        self.factory.turns.add(step)
 
     def hookFailed(self) -> None:
         """Called while the exception that the hook raised is being handled."""

@@ -25,9 +25,10 @@ from wsd.frames.handler import FrameLimits
 from wsd.frames.prepared import Prepared
 from wsd.head import Refused
 from wsd.metrics import Metrics, RouteCounters
-from wsd.policies.budget import Budget
+from wsd.policies.budget import Budget, MemoryUse
 from wsd.policies.instances import shareNames
 from wsd.policies.memory import trimHeap
+from wsd.policies.meter import Meter
 from wsd.policies.negotiation import choose
 from wsd.policies.pool import BlockingPool
 from wsd.policies.rates import Rates, hasRates
@@ -129,9 +130,13 @@ class Factory(WebSocketServerFactory):
         self.timer = timer
         self.metrics = metrics
         self.counters: RouteCounters = metrics.route(route.path)
-        self.deflateContexts = DeflateContextCache(timer, trimHeap, self.counters.compressed)
+        self.budget = budget = budget or Budget(route.policies, clock)
+        meter = Meter(budget, MemoryUse.contexts)
+        self.deflateContexts = DeflateContextCache(
+            timer, trimHeap, self.counters.compressed, meter.put, lambda: budget.isTight
+        )
+        meter.relieve = self.deflateContexts.relieve
         self.turns = Turns(clock)
-        self.budget = budget or Budget(route.policies, clock)
         self.pool = pool or BlockingPool(clock, metrics)
         self.rates = rates or Rates(timer)
         self.tracing = tracing or Tracing()

@@ -30,6 +30,10 @@ class Contexts(Protocol):
     used: bool
     """Whether they were used since this was set to False."""
 
+    @property
+    def memory(self) -> int:
+        """The bytes of memory that they take."""
+
     def freeContexts(self) -> bool:
         """Free them. Returns False if they are needed to finish a message."""
 
@@ -52,35 +56,69 @@ class Schedule(Protocol):
 class DeflateContextCache:
     """The connections of one route that have contexts, in the order of their last check."""
 
-    __slots__ = ("_checkedAt", "_timer", "_trimHeap", "compressed", "due")
+    __slots__ = ("_checkedAt", "_isTight", "_memory", "_report", "_timer", "_trimHeap", "compressed", "due", "memory")
 
     def __init__(
-        self, timer: Schedule, trimHeap: Callable[[], None], compressed: CompressedBytes | None = None
+        self,
+        timer: Schedule,
+        trimHeap: Callable[[], None],
+        compressed: CompressedBytes | None = None,
+        report: Callable[[int], None] = lambda size: None,
+        isTight: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`report` is called with the bytes of memory of all contexts. While memory `isTight`, few are kept."""
         self.compressed = compressed or CompressedBytes()
         """The bytes that the contexts of these connections have deflated and inflated."""
         self.due = -1
         self._timer = timer
         self._trimHeap = trimHeap
+        self._report = report
+        self._isTight = isTight
         self._checkedAt: dict[Contexts, float] = {}
+        self._memory: dict[Contexts, int] = {}
+        self.memory = 0
+        """The bytes of memory of all contexts, and of the windows of those that were freed."""
 
     def __len__(self) -> int:
         return len(self._checkedAt)
 
     def add(self, contexts: Contexts) -> None:
         """Called when a connection has made a context. If there are too many, another connection's are freed."""
+        self.weigh(contexts)
         checkedAt, now = self._checkedAt, self._timer.now
         if contexts in checkedAt:
             return
-        if len(checkedAt) >= MAX_CONTEXTS:
+        if len(checkedAt) >= MAX_CONTEXTS or (checkedAt and self._isTight()):
             for _ in range(_TRIES):
                 if self._check(now):
                     break
         checkedAt[contexts] = now
         self._timer.scheduleBy(self, now + _INTERVAL)
 
+    def weigh(self, contexts: Contexts) -> None:
+        """Called when a connection has made or freed a context."""
+        size = contexts.memory
+        before = self._memory.get(contexts, 0)
+        if size == before:
+            return
+        if size:
+            self._memory[contexts] = size
+        else:
+            del self._memory[contexts]
+        self.memory += size - before
+        self._report(self.memory)
+
+    def relieve(self, size: int) -> None:
+        """Called when memory is short: free contexts, the longest unused first, until half of the bytes are free."""
+        for contexts in list(self._checkedAt):
+            if self.memory <= size // 2:
+                break
+            if contexts.freeContexts():
+                del self._checkedAt[contexts]
+
     def discard(self, contexts: Contexts) -> None:
-        """Called when the connection is gone."""
+        """Called when the connection is gone, and its contexts with it."""
+        self.weigh(contexts)
         if self._checkedAt.pop(contexts, None) is not None and not self._checkedAt:
             self._timer.cancel(self)
 

@@ -22,6 +22,9 @@ STEP = 256 * 1024
 _MAX_FINAL_BLOCKS = 64
 """Blocks with the BFINAL bit in one message. One is usual. Each costs its sender two bytes, and us a new context."""
 
+_DEFLATING, _INFLATING = 6 * 1024, 7 * 1024
+"""Bytes of a context beside its window and tables, which zlib's zconf.h gives by window bits and memory level."""
+
 DeflateKey = tuple[int, int, int]
 """The parameters of our deflating: window bits, level and memory level."""
 
@@ -160,7 +163,9 @@ class Deflater:
 
         The next message may refer to `before`, the end of these bytes, and to nothing else.
         """
-        self._deflating = None
+        if self._deflating is not None:
+            self._deflating = None
+            self._weigh()
         if not self._agreed.serverNoContext:
             self.before = before
 
@@ -254,6 +259,7 @@ class Deflater:
         if self._finalBlocks > _MAX_FINAL_BLOCKS:
             raise InflateError(f"a message has more than {_MAX_FINAL_BLOCKS} final blocks")
         self._inflating = None
+        self._weigh()
         # What follows is either nothing, or the beginning of another stream, and `TAIL` behind it.
         if len(rest) > (len(TAIL) if last else 0):
             self._defer(rest, last)
@@ -275,6 +281,21 @@ class Deflater:
     def restore(self, window: bytes) -> None:
         """Let the next message of the peer refer to these bytes, which another process has inflated."""
         self._window = bytearray(window)
+        self._weigh()
+
+    @property
+    def memory(self) -> int:
+        """The bytes of memory of the contexts, and of the window while there is no inflating context."""
+        bits, _, memory = self.key
+        deflating = 0 if self._deflating is None else (1 << bits + 2) + (1 << memory + 9) + _DEFLATING
+        if self._inflating is None:
+            return deflating + len(self._window)
+        # Its own window, and up to twice as many bytes that we keep to make it again.
+        return deflating + 3 * (1 << self._agreed.clientBits) + _INFLATING
+
+    def _weigh(self) -> None:
+        if self._cache is not None:
+            self._cache.weigh(self)
 
     def _register(self) -> None:
         if self._cache is not None:
@@ -286,14 +307,17 @@ class Deflater:
         """
         self._deflating = None
         if self._progress is not _NONE and self._inflating is not None:
+            self._weigh()
             return False
         self._inflating = None
         self._window = bytearray() if self._agreed.clientNoContext else self._window[-1 << self._agreed.clientBits :]
+        self._weigh()
         return True
 
     def close(self) -> None:
         """Called when the connection is gone."""
         self._deflating = self._inflating = None
+        self._window = bytearray()
         if self._cache is not None:
             self._cache.discard(self)
 

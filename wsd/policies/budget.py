@@ -69,6 +69,10 @@ class MemoryUse(IntEnum):
     """XMPP: stanzas that clients have not acknowledged, and states of sessions that wait to be resumed."""
     rooms = 14
     """XMPP: rooms with their histories."""
+    contexts = 15
+    """The contexts that deflate and inflate messages, and their windows."""
+    bodies = 16
+    """Bodies of HTTP requests, until they are answered."""
 
 
 class Holder(Protocol):
@@ -242,6 +246,11 @@ class Budget:
         shed = {reason.value: self.shed[reason] for reason in Shed}
         return MemoryLevels(self.used, self.most, kinds, self.waiting, shed)
 
+    @property
+    def isTight(self) -> bool:
+        """Whether more than 80 % of the limit is in use."""
+        return self.used > self._tight
+
     # -- above 80 %: new WebSockets wait --------------------------------------------------------------------------
 
     @property
@@ -251,7 +260,7 @@ class Budget:
 
     def room(self) -> Deferred[None] | None:
         """Returns None if a WebSocket may be opened now, else a Deferred that fires when it may."""
-        if self.used <= self._tight and not self._waiting:
+        if not self.isTight and not self._waiting:
             return None
         waiting: Deferred[None] = Deferred(self._forget)
         self._waiting.append(waiting)
@@ -271,14 +280,14 @@ class Budget:
         self._waiting.remove(waiting)
 
     def _openSoon(self) -> None:
-        if self._waiting and not self._isOpening and self.used <= self._tight:
+        if self._waiting and not self._isOpening and not self.isTight:
             self._isOpening = True
             self._clock.callLater(0, self._openSome)
 
     def _openSome(self) -> None:
         self._isOpening = False
         for _ in range(_OPENED_PER_TURN):
-            if not self._waiting or self.used > self._tight:
+            if not self._waiting or self.isTight:
                 return
             self._waiting.popleft().callback(None)
         self._openSoon()

@@ -16,6 +16,8 @@ _GZIP, _ZLIB, _BARE = 31, 15, -15
 _NAMES = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
 _STEP = 65536
 """Bytes that are decompressed at a time, so that the receiver can stop a bomb."""
+_CONTEXT = 40 * 1024
+"""The bytes of memory that decompressing takes."""
 _LEAST = 1024
 """The size in bytes from which an answer is worth compressing."""
 _LEVEL = 1
@@ -84,6 +86,11 @@ class DecodedBody:
             if not content:
                 break
             self._body.received(content)
+
+    @property
+    def kept(self) -> int:
+        """The bytes of memory of the content that was received."""
+        return getattr(self._body, "kept", 0) + _CONTEXT
 
     def _more(self) -> Refused:
         return Refused(400, f"there is more behind the {self._coding} stream of the body")

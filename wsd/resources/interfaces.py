@@ -13,6 +13,8 @@ class IBody(Interface):
     Receives the body of a request while it arrives (RFC 9112 6).
 
     Each method may raise `Refused`. That is the answer at once, and the rest of the body is not read.
+
+    A body that keeps what it receives says by an attribute `kept` how many bytes of memory that takes.
     """
 
     def received(data: bytes) -> None:

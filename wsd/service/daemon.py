@@ -155,6 +155,7 @@ class Daemon(Service):
             self.metrics,
             tlsOf,
             self.tracing,
+            self._parts.budget,
         )
 
     def _buildListening(self, certificates: Certificates | None, handed: HandedSockets | None) -> Listening:

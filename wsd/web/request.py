@@ -23,6 +23,7 @@ from wsd.policies.coroutines import begin
 from wsd.web.admitted import Admitted
 from wsd.web.errorpage import answerTo
 from wsd.web.lazyrequest import LazyRequest
+from wsd.web.memory import BodyMemory
 from wsd.web.route import SiteRoute
 from wsd.web.site import Site
 
@@ -96,6 +97,7 @@ class HttpRequest(LazyRequest):
     _begunAt = 0.0
     _refused: Refused | None = None
     _deciding: Deferred[None] | None = None
+    _memory: BodyMemory | None = None
 
     def __init__(self, channel: RequestChannel, admitted: Admitted, site: Site) -> None:
         super().__init__(channel, admitted)
@@ -171,6 +173,8 @@ class HttpRequest(LazyRequest):
         self._resource = self.site.resourceFor(self)
         if self.admitted.length and resources.IStreamed.providedBy(self._resource):
             self.body = self._resource.bodyOf(self)
+            if self.body is not None and self.site.budget is not None:
+                self._memory = BodyMemory(self.site.budget, self)
 
     @property
     def wantsBody(self) -> bool:
@@ -184,13 +188,34 @@ class HttpRequest(LazyRequest):
         self.received += len(data)
         self.pieces += 1
         if self.body is not None and self._refused is None:
-            self._give(self.body.received, data)
+            body = self.body
+            self._give(body.received, data)
+            if self._memory is not None and self._refused is None:
+                self._memory.put(getattr(body, "kept", 0))
 
     def bodyEnded(self) -> None:
-        """Called when the body is complete."""
+        """Called when the body is complete. Its memory counts until the answer is."""
         body, self.body = self.body, None
         if body is not None and self._refused is None:
             self._give(body.ended)
+
+    def giveUp(self, refused: Refused) -> None:
+        """Called to free the memory of the body: refuse the request, or end the connection if it is being answered."""
+        body, self.body = self.body, None
+        if self.channel is None or self.isLost:
+            return
+        if body is None:
+            self.channel.transport.abortConnection()
+            return
+        self._refused = refused
+        body.lost()
+        self.channel.answerEarly(self)
+
+    def _letGo(self) -> None:
+        """Called when the body is not needed any more."""
+        memory, self._memory = self._memory, None
+        if memory is not None:
+            memory.close()
 
     def _give(self, hook: Any, *arguments: Any) -> None:
         try:
@@ -204,6 +229,7 @@ class HttpRequest(LazyRequest):
 
     def connectionLost(self, reason: Failure) -> None:
         """Called when the connection is lost before the answer is complete."""
+        self._letGo()
         deciding, self._deciding = self._deciding, None
         if deciding is not None:
             deciding.cancel()
@@ -219,6 +245,7 @@ class HttpRequest(LazyRequest):
 
     def answered(self) -> None:
         """Called when the answer is complete: write the access line, unless that of the refusal was written."""
+        self._letGo()
         self.site.metrics.http.count(self.code, self.site.clock.seconds() - self._begunAt)
         if self.span is not None:
             self.span.served(self.code)

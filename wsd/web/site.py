@@ -15,6 +15,7 @@ from wsd.logs import ConnectionLog
 from wsd.metrics import Metrics
 from wsd.policies.address import Peer, TlsInfo, Trust
 from wsd.policies.admission import Admission
+from wsd.policies.budget import Budget
 from wsd.policies.subject import checkClient
 from wsd.policies.timer import Timer
 from wsd.traces.tracing import Tracing
@@ -93,6 +94,7 @@ class Site:
         metrics: Metrics,
         tlsOf: Callable[[Any], TlsInfo | None],
         tracing: Tracing | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.configure(policies, hosts, trust)
         self.clock = clock
@@ -101,6 +103,8 @@ class Site:
         self.metrics = metrics
         self.tlsOf = tlsOf
         self.tracing = tracing or Tracing()
+        self.budget = budget
+        """The memory in which the bodies of requests count."""
         self.doors: set[SiteConnection] = set()
         """The open connections."""
         self.pages: dict[str, IResource] = {}

@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
+from tests.connection.test_large import turn
 from tests.protocols.topics.routes import ask as askHttp
 from tests.protocols.topics.routes import at, closing, daemonOf, heard
 from tests.wire import Client, Daemon
 from wsd.config import Policies
+from wsd.metrics import Cause
+from wsd.policies.budget import MemoryUse
 from wsd.protocols.topics.enveloped import ENVELOPED
 from wsd.protocols.topics.errors import TopicError
 
@@ -520,3 +523,53 @@ class TestASlowSubscriber:
         assert skipped == daemon.factories["/topics/*"].counters.skipped > 0
         sender.say("small")
         assert told(slow)[-1]["message"]["text"] == "small"
+
+
+def arrive(client: Client) -> None:
+    """Let the daemon read what was sent, without a turn of the reactor."""
+    for _ in range(10):
+        client.wire.transport.doRead()
+
+
+class TestALargeEnvelope:
+    """Parsing takes some milliseconds, so only one is parsed in each turn of the reactor."""
+
+    LARGE = "x" * 100_000
+
+    def test_is_handled_before_what_follows_it(self) -> None:
+        client = enveloped(daemonOf())
+        for number, text in enumerate((self.LARGE, "small", self.LARGE)):
+            client.protocol.send_text(json.dumps({"publish": {"id": number, "topic": "a", "text": text}}).encode())
+        client.wire.send(b"".join(client.protocol.data_to_send()))
+        assert [answer["published"]["id"] for answer in told(client)] == [0, 1, 2]
+
+    def test_of_several_clients_one_is_handled_in_each_turn(self) -> None:
+        daemon = daemonOf()
+        clients = [enveloped(daemon) for _ in range(3)]
+        for client in clients:
+            client.protocol.send_text(json.dumps({"publish": {"topic": "a", "text": self.LARGE}}).encode())
+            client.wire.socket.send(b"".join(client.protocol.data_to_send()))
+            arrive(client)
+        held = [sum(connection.held for connection in daemon.connections)]
+        while held[-1]:
+            turn(daemon)
+            held.append(sum(connection.held for connection in daemon.connections))
+        assert held == [3, 2, 1, 0]
+        assert daemon.budget.byUse[MemoryUse.handling] == 0
+
+    def test_that_is_wrong_is_answered(self) -> None:
+        client = enveloped(daemonOf())
+        client.say("[" * 100_000)
+        assert error(told(client))[1] == "bad_message"
+
+    def test_is_not_handled_when_the_client_has_gone(self) -> None:
+        daemon = daemonOf()
+        client, watching = enveloped(daemon), subscribed(daemon, "a")
+        client.protocol.send_text(json.dumps({"publish": {"topic": "a", "text": self.LARGE}}).encode())
+        client.wire.socket.send(b"".join(client.protocol.data_to_send()))
+        arrive(client)
+        (connection,) = [each for each in daemon.connections if each.held]
+        connection.drop(Cause.operator)
+        daemon.reactor.advance(0)
+        assert told(watching) == []
+        assert daemon.budget.used == daemon.budget.byUse[MemoryUse.histories]

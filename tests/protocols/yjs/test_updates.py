@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pycrdt import Array, Doc, Map, Text, XmlElement, XmlFragment
 
+from tests.daemon import slowness
 from wsd.protocols.yjs.messages import MalformedMessage, number, sized
 from wsd.protocols.yjs.updates import checkUpdate, updateChecks
 
@@ -147,3 +149,43 @@ def test_any_bytes_are_refused_or_harmless() -> None:
             continue
         doc.get_update()
     assert accepted > 300
+
+
+class TestManyItemsAtOnePlace:
+    """Applying an item without a left neighbour passes all others at its place: 100,000 would take a minute."""
+
+    KEYED = b"\x28\x01\x01t\x01k\x01\x7d\x00"
+    BEFORE = b"\x48\x06\x00\x01\x7d\x00"
+
+    @pytest.mark.parametrize("item", [KEYED, BEFORE], ids=["key", "before"])
+    def test_are_refused(self, item: bytes) -> None:
+        checkUpdate(update(item * 4000, 4000))
+        with pytest.raises(MalformedMessage, match="items at the same place, which takes too long"):
+            checkUpdate(update(item * 5000, 5000))
+
+    def test_of_as_many_clients_are_refused(self) -> None:
+        clients = b"".join(b"\x01" + number(client) + b"\x00" + self.KEYED for client in range(1, 5001))
+        with pytest.raises(MalformedMessage, match="items at the same place"):
+            checkUpdate(number(5000) + clients + b"\x00")
+
+    def test_are_refused_before_the_rest_is_checked(self) -> None:
+        steps = updateChecks(update(self.KEYED * 100_000, 100_000))
+        with pytest.raises(MalformedMessage):
+            list(islice(steps, 25))
+
+    def test_at_keys_of_their_own_are_accepted(self) -> None:
+        items = b"".join(b"\x28\x01\x01t" + sized(b"%d" % key) + b"\x01\x7d\x00" for key in range(20_000))
+        checkUpdate(update(items, 20_000))
+
+    def test_what_is_typed_in_front_of_a_text_is_accepted(self) -> None:
+        doc: Doc[Any] = Doc()
+        doc["t"] = text = Text()
+        with doc.transaction():
+            for _ in range(20_000):
+                text.insert(0, "x")
+        checkUpdate(doc.get_update())
+
+    def test_what_is_accepted_is_applied_in_time(self) -> None:
+        began = time.thread_time()
+        Doc().apply_update(update(self.KEYED * 4000, 4000))
+        assert time.thread_time() - began < 0.05 * slowness()

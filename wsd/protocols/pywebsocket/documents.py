@@ -161,6 +161,11 @@ class _ProgramBody:
             raise Refused(413, f"the body of a CGI request may have at most {self._most} bytes")
         self._content.write(data)
 
+    @property
+    def kept(self) -> int:
+        """The bytes that it has so far."""
+        return self._content.tell()
+
     def ended(self) -> None:
         """Called when the body is complete. Decompressed, it becomes the program's standard input."""
         self._request.content = self._content

@@ -143,6 +143,11 @@ class PostedEnvelope:
         if self._reader is not None:
             self._reader.feed(data)
 
+    @property
+    def kept(self) -> int:
+        """The bytes of memory of the elements that it has become."""
+        return 0 if self._reader is None else self._reader.weight
+
     def ended(self) -> None:
         """Called when the body is complete."""
 

@@ -42,6 +42,11 @@ class Body:
         self._pieces.clear()
 
     @property
+    def kept(self) -> int:
+        """The bytes that it has so far."""
+        return len(self._pieces)
+
+    @property
     def content(self) -> bytes:
         """The whole body."""
         return bytes(self._pieces)
@@ -68,17 +73,16 @@ def messageOf(content: bytes, contentType: str | None) -> TopicMessage:
 
 def messagesOf(content: bytes) -> list[TopicMessage]:
     """The messages of an NDJSON body, one JSON text in each line. Raises TopicError that names the line."""
-    lines = [line.strip(b" \t\r") for line in content.split(b"\n")]
-    messages = []
-    for number, line in enumerate(lines, 1):
-        if line:
-            _checkJson(line, f"line {number}")
-            messages.append(TopicMessage(line, isBinary=False, mediaType=JSON))
-    if not messages:
+    lines = [(number, line.strip(b" \t\r")) for number, line in enumerate(content.split(b"\n"), 1)]
+    lines = [(number, line) for number, line in lines if line]
+    if not lines:
         raise TopicError("bad_message", "the body is empty; send one JSON value per line")
-    if len(messages) > _MAX_LINES:
-        raise TopicError("too_large", f"the body has {len(messages)} messages; {_MAX_LINES} may be published at once")
-    return messages
+    # Before they are parsed: a body may have a million lines.
+    if len(lines) > _MAX_LINES:
+        raise TopicError("too_large", f"the body has {len(lines)} messages; {_MAX_LINES} may be published at once")
+    for number, line in lines:
+        _checkJson(line, f"line {number}")
+    return [TopicMessage(line, isBinary=False, mediaType=JSON) for _, line in lines]
 
 
 def _essence(contentType: str | None) -> str:

@@ -38,6 +38,9 @@ from wsd.protocols.topics.rules import Subject
 from wsd.protocols.topics.streams import Streams
 from wsd.protocols.topics.waiting import WaitingItems
 
+_LARGE = 32 * 1024
+"""Bytes of an envelope that is parsed at once, which takes a millisecond at most."""
+
 
 class TopicConnection(Connection):
     """A client of topics, in the plain or the enveloped form."""
@@ -72,7 +75,10 @@ class TopicConnection(Connection):
         return self._speaker.begin()
 
     def received(self, payload: bytes, isBinary: bool) -> Any:
-        """A message of the client's."""
+        """A message of the client's. Of all clients, one has a large envelope parsed in each turn of the reactor."""
+        if len(payload) > _LARGE and not isBinary and isinstance(self._speaker, EnvelopedForm):
+            self.handleInTurn(len(payload), lambda: self._speaker.received(payload, isBinary))
+            return None
         return self._speaker.received(payload, isBinary)
 
     def full(self) -> None:

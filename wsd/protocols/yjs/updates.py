@@ -17,6 +17,13 @@ _MOST_NESTED = 64
 _MOST_CONTINUED = 5000
 """Parts of one client that continue the part before. Yjs merges them; to merge many at once takes quadratic time."""
 
+_MOST_PASSED = 20_000_000
+"""
+Items that applying may pass over to find the places of others, a few nanoseconds each.
+
+One without a left neighbour, at a key of a map or before a certain item, passes all others at that place.
+"""
+
 _STEP = 256
 """Parts that are checked in one step: about two milliseconds."""
 
@@ -49,9 +56,10 @@ def checkUpdate(update: bytes) -> None:
 
 def updateChecks(update: bytes) -> Iterator[None]:
     """`checkUpdate` in steps of some milliseconds each: a large update takes a second."""
-    reader = Reader(update)
+    reader, places = Reader(update), _Places()
     for _ in range(reader.count()):
-        yield from _client(reader)
+        yield from _client(reader, places)
+    places.check()
     deleted = 0
     for _ in range(reader.count()):
         reader.number()
@@ -65,21 +73,45 @@ def updateChecks(update: bytes) -> Iterator[None]:
         raise MalformedMessage("bytes follow the end of an update")
 
 
-def _client(reader: Reader) -> Iterator[None]:
+class _Places:
+    """Counts the items that are to stand at the same place, and whatever might stand there before them."""
+
+    def __init__(self) -> None:
+        self._counts: dict[object, int] = {}
+        self._most = 0
+        self.parts = 0
+        """The parts of the update so far."""
+
+    def add(self, place: object) -> None:
+        """Count an item without a left neighbour."""
+        count = self._counts[place] = self._counts.get(place, 0) + 1
+        self._most = max(self._most, count)
+
+    def check(self) -> None:
+        """Raises MalformedMessage if there are too many."""
+        if self._most > 1 and self._most * self.parts > _MOST_PASSED:
+            raise MalformedMessage(
+                f"an update inserts {self._most} items at the same place, which takes too long; send fewer at a time"
+            )
+
+
+def _client(reader: Reader, places: _Places) -> Iterator[None]:
     """Read the structs of one client."""
     structs, client, clock = reader.count(), reader.number(), _clock(reader)
     continued = 0
     before = _CONTENT
     for number in range(structs):
         if not number % _STEP:
+            places.check()
             yield
+        places.parts += 1
         info = reader.byte()
         content = info & _CONTENT
         if content in (_GC, _SKIP):
             continued += content == before
             clock += reader.number()
         else:
-            continued += _origin(reader, info) == (client, clock - 1)
+            continued += _origin(reader, info, places) == (client, clock - 1)
             clock += _content(reader, content)
         if clock > _MOST_CLOCK:
             raise MalformedMessage(_BEYOND)
@@ -99,21 +131,19 @@ def _clock(reader: Reader) -> int:
     return clock
 
 
-def _origin(reader: Reader, info: int) -> tuple[int, int] | None:
+def _origin(reader: Reader, info: int, places: _Places) -> tuple[int, int] | None:
     """Read where an item stands. Returns what it was inserted after: a client, and a clock of that client."""
     left = (reader.number(), _clock(reader)) if info & _HAS_LEFT else None
-    if info & _HAS_RIGHT:
-        reader.number()
-        _clock(reader)
-    if not info & (_HAS_LEFT | _HAS_RIGHT):
-        if reader.number() == 1:
-            reader.bytes_()
-        else:
-            reader.number()
-            _clock(reader)
-        if info & _HAS_PARENT_SUB:
-            reader.bytes_()
-    return left
+    right = (reader.number(), _clock(reader)) if info & _HAS_RIGHT else None
+    if left is not None:
+        return left
+    if right is not None:
+        places.add(right)
+        return None
+    parent = reader.bytes_() if reader.number() == 1 else (reader.number(), _clock(reader))
+    if info & _HAS_PARENT_SUB:
+        places.add((parent, reader.bytes_()))
+    return None
 
 
 def _content(reader: Reader, kind: int) -> int:
