@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import re
+import weakref
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import fields
@@ -368,6 +369,19 @@ def test_nothing_keeps_a_piece_of_the_old_configuration(reloaded: Reloaded) -> N
     reloaded.daemon.reactor.pump([1.0] * 20)
     assert len(ours) > 5
     assert [each for each in pieces() if id(each) in ours] == []
+
+
+def test_a_replaced_factory_is_gone_soon_although_python_would_keep_it(reloaded: Reloaded) -> None:
+    reloaded.start(TOP + ROUTES)
+    (old,) = map(weakref.ref, next(iter(reloaded.daemon.routes.routes.values())).distinct())
+    gc.disable()
+    try:
+        reloaded.reload(f"{TOP}[policies]\nmax_message = 222\n{ROUTES}")
+        assert old() is not None
+        reloaded.daemon.reactor.pump([1.0] * 20)
+        assert old() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("isTrusted", [True, False], ids=["a proxy that is new", "a proxy that is removed"])

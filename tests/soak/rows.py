@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from tests.daemon import LONGEST_HOLD
 from tests.soak import crowd, day
 from tests.soak.attacks import ATTACKS, MIB, Attack
 from tests.soak.faults import FAULTS, LONG
@@ -36,9 +37,10 @@ class Made:
 def attackLine(row: Row, server: str = "") -> Line:
     """The row of an attack; on a server beside the daemon it is called SERVER/ATTACK."""
     measured = f"{row.connections} connections; {told(row)}"
-    if row.held:
-        measured += f"; a call of {row.held * 1000:.0f} ms"
     bound = f"p99 {row.delayBound * 1000:.0f} ms, {row.memoryBound / MIB:.0f} MiB"
+    if row.held:
+        measured += f"; a call that took {row.held * 1000:.0f} ms of CPU"
+        bound += f", {LONGEST_HOLD * 1000:.0f} ms"
     name = f"{server}/{row.name}" if server else row.name
     return Line(name, row.about, measured, bound, tuple(row.broken(timed=True)))
 

@@ -29,8 +29,8 @@ class TestARow:
     def test_of_an_attack_has_its_figures_and_bounds(self) -> None:
         row = Row("PingFlood", "Pings.", 20, 0.01, 0.031, 5 << 20, MEMORY_MAX, 0.12, ())
         line = attackLine(row)
-        assert line.measured == "20 connections; p99 10.0 → 31.0 ms, 5 MiB more; a call of 120 ms"
-        assert line.bound == "p99 30 ms, 96 MiB"
+        assert line.measured == "20 connections; p99 10.0 → 31.0 ms, 5 MiB more; a call that took 120 ms of CPU"
+        assert line.bound == "p99 30 ms, 96 MiB, 150 ms"
         assert line.broken == ("p99 31.0 ms, more than 30.0",)
         assert attackLine(row, "node").name == "node/PingFlood"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -51,6 +52,8 @@ class RouteTable:
         """Factories that were started alone."""
         self._stopped: set[Factory] = set()
         """Factories that were stopped alone."""
+        self._hasGarbage = False
+        """Whether the last `stopUnused` has stopped something."""
 
     @property
     def factories(self) -> list[Factory]:
@@ -167,7 +170,9 @@ class RouteTable:
         gone = [*_onlyIn(old, self.routes), *_onlyIn(waiting, self._waiting, self.routes)]
         begun = {key: route for key, route in routes.items() if route not in (old.get(key), waiting.get(key))}
         starting = [self._begin(key, route) for key, route in begun.items()]
-        self.starting = gatherResults([self.starting, *starting])
+        # One that has fired would be kept with its factories, and those before it, for as long as the daemon runs.
+        before = [] if self.starting.called else [self.starting]
+        self.starting = gatherResults([*before, *starting])
         self._leave(gone)
 
     def _begin(self, key: str, route: SiteRoute) -> Deferred[Any]:
@@ -208,7 +213,12 @@ class RouteTable:
 
     def stopUnused(self) -> None:
         """Stop the replaced factories that have no connections left."""
+        if self._hasGarbage:
+            # Factories and what they have made, such as schemas of SOAP, refer to each other in circles: megabytes for
+            # each reload, which Python collects only when a quarter of all objects is new.
+            gc.collect()
         unused = [factory for factory in self.retired if not factory.connections]
+        self._hasGarbage = bool(unused)
         self.retired = [factory for factory in self.retired if factory.connections]
         for factory in unused:
             self._stop(factory)
