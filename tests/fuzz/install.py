@@ -12,6 +12,8 @@ from tests.fuzz import CACHE, HERE
 _REQUIREMENTS = HERE / "requirements.txt"
 _VENV = CACHE / f"venv-{sys.version_info.major}.{sys.version_info.minor}"
 _PYTHON = _VENV / "bin" / "python"
+_ASAN = "detect_leaks=0:detect_odr_violation=0:quarantine_size_mb=64"
+"""Cython's modules have static variables of the same names, which clang's library takes for one variable."""
 
 
 def python() -> str:
@@ -40,5 +42,5 @@ def environment(isSanitized: bool) -> dict[str, str]:
     found = {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
     if isSanitized:
         [library] = _VENV.glob("lib/python*/site-packages/asan_with_fuzzer.so")
-        found |= {"LD_PRELOAD": str(library), "PYTHONMALLOC": "malloc", "ASAN_OPTIONS": "detect_leaks=0"}
+        found |= {"LD_PRELOAD": str(library), "PYTHONMALLOC": "malloc", "ASAN_OPTIONS": _ASAN}
     return found
