@@ -12,6 +12,8 @@ from tests.fuzz import CACHE, HERE
 _REQUIREMENTS = HERE / "requirements.txt"
 _VENV = CACHE / f"venv-{sys.version_info.major}.{sys.version_info.minor}"
 _PYTHON = _VENV / "bin" / "python"
+_ASAN = "detect_leaks=0:detect_odr_violation=0:quarantine_size_mb=64"
+"""Cython's modules have static variables of the same names, which clang's library takes for one variable."""
 
 
 def python() -> str:
@@ -29,7 +31,16 @@ def python() -> str:
     return str(_PYTHON)
 
 
-def environment() -> dict[str, str]:
-    """The variables with which it finds the tree and wsd's libraries."""
+def environment(isSanitized: bool) -> dict[str, str]:
+    """
+    The variables with which it finds the tree and wsd's libraries.
+
+    If the compiled modules are built with the sanitizers, atheris' own library with these is loaded first. With malloc
+    instead of Python's own allocator, they see the memory of every object.
+    """
     paths = (str(HERE.parents[1]), sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+    found = {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+    if isSanitized:
+        [library] = _VENV.glob("lib/python*/site-packages/asan_with_fuzzer.so")
+        found |= {"LD_PRELOAD": str(library), "PYTHONMALLOC": "malloc", "ASAN_OPTIONS": _ASAN}
+    return found
