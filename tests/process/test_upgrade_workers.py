@@ -255,6 +255,17 @@ class TestAKillDuringAnUpgrade:
             until(lambda: not isAlive(self.newParent), "the end of the new parent")
             until(lambda: not self.isListening(daemon.port), "nothing listens")
 
+    def test_of_the_old_parent_while_connections_are_held_ends_them_in_order_too(self) -> None:
+        environ = {"WSD_TEST_UPGRADE": "orphan"}
+        with upgradable(environ=environ, config=CONFIG + FAILING) as daemon, clients(daemon, "/free") as found:
+            assert {workerOf(daemon.daemon, client) for client in found} == {0, 1}
+            self.begin(daemon)
+            daemon.daemon.process.wait(PATIENCE)
+            for client in found:
+                with pytest.raises(ConnectionClosed, match="1001"):
+                    client.recv(PATIENCE)
+            until(lambda: not isAlive(self.newParent), "the end of the new parent")
+
     @contextmanager
     def killedLater(self, victim: str) -> Iterator[tuple[Upgradable, list[ClientConnection], int]]:
         """A process is killed once the new owner has gone on with a shared route, whose connections these are."""
