@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,6 +200,24 @@ def compare(one: LoggedDaemon, two: LoggedDaemon, load: Load, rounds: int, secon
         return rate, median(2 * single.cpu / both.cpu for single, both in measure())
 
 
+def strangers(one: LoggedDaemon, other: LoggedDaemon, rounds: int, seconds: float) -> float:
+    """
+    What two daemons of one process each, which know nothing of each other, would reach in handshakes on two cores.
+
+    They share the core of the daemons as two workers do, so this is what workers could reach if they cost nothing.
+    """
+    half = ("--mode=handshakes", "--connections=32")
+    ratios = []
+    with apart(one, other), ThreadPoolExecutor(2) as threads:
+        for _ in range(rounds):
+            single = run(one, seconds, "/echo", *HANDSHAKES.options).cpu
+            both = [threads.submit(run, each, seconds, "/echo", *half) for each in (one, other)]
+            results = [each.result() for each in both]
+            cpu = sum(each.cpu * each.perSecond for each in results) / sum(each.perSecond for each in results)
+            ratios.append(2 * single / cpu)
+    return median(ratios)
+
+
 def sharedCosts(two: LoggedDaemon, rounds: int, seconds: float) -> Mapping[str, float]:
     """
     The CPU of a message through another worker, in relation to one on a connection that the owner accepted.
@@ -271,6 +290,8 @@ def main() -> int:
                 rate, without = compare(one, two, load, given.rounds, given.seconds)
                 tell(f"{load.name}, on two cores", rate, least=load.target)
                 tell(f"{load.name}, without the load", without, least=load.targetWithout)
+            with daemonWith(1) as other:
+                tell("handshakes of two daemons of one process", strangers(one, other, given.rounds, given.seconds))
         for name, cost in sharedCosts(two, given.rounds, given.seconds).items():
             tell(f"CPU of a message of a shared route, {name}", cost, most=1.05 if name == "by descriptor" else 2.2)
         tell("surplus of the busier worker, a socket for each", evenness(two), most=0.2)

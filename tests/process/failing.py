@@ -30,6 +30,8 @@ class Failing(Connection):
             os.kill(os.getpid(), signal.SIGKILL)
         if _PLACE == "raise":
             raise RuntimeError("this version cannot read the state")
+        if _PLACE == "orphan":
+            os.kill(_FIRST, signal.SIGKILL)
 
 
 class FailingFactory(Factory):

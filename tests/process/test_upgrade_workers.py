@@ -22,7 +22,7 @@ from tests.process.test_upgrade_systemd import Keeper, ends, keeper
 from tests.process.test_workers import childrenOf, fetch, isReady, metrics, pidOf, workerOf
 from tests.process.upgradeload import measure
 from tests.threadedtls import trusting
-from tests.upgrades import Upgradable, isAlive, upgradable
+from tests.upgrades import Upgradable, isAlive, isListening, upgradable
 
 __all__ = ["ends", "keeper"]
 
@@ -253,7 +253,18 @@ class TestAKillDuringAnUpgrade:
                 with pytest.raises(ConnectionClosed, match="1001"):
                     client.recv(10)
             until(lambda: not isAlive(self.newParent), "the end of the new parent")
-            until(lambda: not self.isListening(daemon.port), "nothing listens")
+            until(lambda: not isListening(daemon.port), "nothing listens")
+
+    def test_of_the_old_parent_while_connections_are_held_ends_them_in_order_too(self) -> None:
+        environ = {"WSD_TEST_UPGRADE": "orphan"}
+        with upgradable(environ=environ, config=CONFIG + FAILING) as daemon, clients(daemon, "/free") as found:
+            assert {workerOf(daemon.daemon, client) for client in found} == {0, 1}
+            self.begin(daemon)
+            daemon.daemon.process.wait(PATIENCE)
+            for client in found:
+                with pytest.raises(ConnectionClosed, match="1001"):
+                    client.recv(PATIENCE)
+            until(lambda: not isAlive(self.newParent), "the end of the new parent")
 
     @contextmanager
     def killedLater(self, victim: str) -> Iterator[tuple[Upgradable, list[ClientConnection], int]]:
@@ -306,14 +317,6 @@ class TestAKillDuringAnUpgrade:
             return workers in childrenOf(int(stat.parent.name))
         except OSError:
             return False
-
-    @staticmethod
-    def isListening(port: int) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", port), 10).close()
-        except ConnectionRefusedError:
-            return False
-        return True
 
 
 class TestSystemd:

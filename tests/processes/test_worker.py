@@ -133,3 +133,14 @@ class TestADescriptorThatFindsNoRoom:
 
     def test_leaves_everything_else_as_it_was(self, ours: Started) -> None:
         assert self.lose(ours, "peer") == []
+
+
+def test_a_worker_that_drains_refuses_an_upgrade(ours: Started) -> None:
+    ours.reactor.run()
+    ours.channel.take()
+    ours.worker.daemon.admit(False)
+    near, far = socket.socketpair()
+    with near:
+        ours.worker.received(ChannelMessage("upgrade", {"question": 7}, b"", (far.detach(),)))
+        assert ours.channel.messages == [("answer", {"refused": "worker 1: the daemon is draining", "question": 7})]
+        assert near.recv(1) == b"", "the channel to the new worker is closed"

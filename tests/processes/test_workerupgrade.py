@@ -25,6 +25,9 @@ class Steps:
         await self.holding
         self.done.append("hold ends")
 
+    async def release(self) -> None:
+        self.done.append("released")
+
     async def takeBack(self) -> None:
         self.done.append("taken back")
 
@@ -61,6 +64,18 @@ def test_a_step_that_is_under_way_ends_before_it_is_taken_back(ours: Upgrades) -
     assert ours.daemon.successor is None
 
 
-def test_a_daemon_that_stops_ends_the_new_process(ours: Upgrades) -> None:
-    ours.upgrade.abort()
-    assert ours.sentences == [("the daemon is stopping",)]
+class TestADaemonThatStops:
+    """Its parent may be dead: nobody else says what is to be done."""
+
+    def test_ends_the_new_process_and_takes_everything_back(self, ours: Upgrades) -> None:
+        ours.upgrade.step("hold")
+        ours.steps.holding.callback(None)
+        ours.upgrade.abort()
+        assert ours.sentences == [("the daemon is stopping",)]
+        assert ours.steps.done == ["hold begins", "hold ends", "taken back"]
+
+    def test_leaves_a_new_process_alone_that_has_gone_on(self, ours: Upgrades) -> None:
+        ours.upgrade.step("release")
+        ours.upgrade.abort()
+        assert ours.sentences == []
+        assert ours.steps.done == ["released"]

@@ -242,7 +242,13 @@ class Worker:
 
     def _onUpgrade(self, message: ChannelMessage) -> None:
         """The descriptor is that of a channel to the worker that takes the place of this one."""
-        self._upgrade = WorkerUpgrade(self.daemon, self._reactor, socket.socket(fileno=message.descriptors[0]))
+        connected, state = socket.socket(fileno=message.descriptors[0]), self.daemon.state
+        if state is not DaemonState.serving:
+            # Its own control socket may have drained it.
+            connected.close()
+            self._answer(message, {"refused": f"worker {self._number}: {state.value}"})
+            return
+        self._upgrade = WorkerUpgrade(self.daemon, self._reactor, connected)
         self._answer(message, {"refused": None})
 
     def _onStep(self, message: ChannelMessage) -> None:

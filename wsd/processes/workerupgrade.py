@@ -6,12 +6,15 @@ import socket
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wsd.processes.conversation import NewWorker
 from wsd.processes.moves import Moved, Moves
 from wsd.processes.upgrade import reasonOf
 from wsd.service.daemon import Daemon
+
+_log = Logger(namespace="wsd")
 
 
 class WorkerUpgrade:
@@ -43,9 +46,13 @@ class WorkerUpgrade:
             return {"refused": refused}
         return {"refused": None}
 
-    async def takeBack(self) -> None:
-        """Serve on as before. A step that is under way ends first: it fails, as the new worker is gone."""
-        self._new.kill()
+    async def takeBack(self, *sentence: str) -> None:
+        """
+        Serve on as before. `sentence` says why the new worker is ended, if the upgrade was not just given up.
+
+        A step that is under way ends first: it fails, as the new worker is gone.
+        """
+        self._new.kill(*sentence)
         await self._step
         await self._moves.takeBack()
         self._daemon.successor = None
@@ -58,6 +65,11 @@ class WorkerUpgrade:
         return moved
 
     def abort(self) -> None:
-        """Called when the daemon stops: end the new worker, unless it has gone on with connections."""
+        """
+        Called when the daemon stops: end the new worker, unless it has gone on with connections.
+
+        What was to move is taken back, so that it is closed in order. The parent may be dead, and not ask for it.
+        """
         if not self._isCommitted:
-            self._new.kill("the daemon is stopping")
+            taken = Deferred.fromCoroutine(self.takeBack("the daemon is stopping"))
+            taken.addErrback(lambda failure: _log.failure("an upgrade could not be taken back", failure))
