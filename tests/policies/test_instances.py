@@ -21,6 +21,16 @@ class Shared(Late):
     pass
 
 
+class Guarded:
+    @property
+    def one(self) -> int:
+        return 1
+
+    @one.setter
+    def one(self, value: int) -> None:
+        raise AssertionError("it is never set here")
+
+
 def isShared(instance: Any) -> bool:
     """Whether the names of its attributes are not its own: a copy of the dictionary has a table of its own."""
     return sys.getsizeof(vars(instance)) < sys.getsizeof(dict(vars(instance)))
@@ -40,6 +50,11 @@ def test_many_that_are_filled_late_share_no_names() -> None:
 def test_unless_the_names_are_told_before() -> None:
     shareNames(Shared, ("one", "two", "three", "four", "five", "six", "seven"))
     assert all(map(isShared, fifty(Shared)))
+
+
+def test_a_property_is_left_alone() -> None:
+    shareNames(Guarded, ("one", "two"))
+    assert Guarded().one == 1
 
 
 def test_connections_that_are_accepted_at_once_share_theirs() -> None:

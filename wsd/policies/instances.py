@@ -15,4 +15,6 @@ def shareNames(kind: type[Any], names: tuple[str, ...]) -> None:
     """
     first: object = object.__new__(kind)
     for name in names:
-        object.__setattr__(first, name, None)
+        # A subclass may have a property of that name.
+        if not hasattr(getattr(kind, name, None), "__set__"):
+            object.__setattr__(first, name, None)
