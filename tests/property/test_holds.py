@@ -93,7 +93,7 @@ def fed(document: bytes) -> Callable[[], Steps]:
         reader = EnvelopeReader()
         for start in range(0, len(document), 65536):
             reader.feed(document[start : start + 65536])
-            yield
+            yield None
         yield reader.close()
 
     return steps
