@@ -189,3 +189,20 @@ class TestManyItemsAtOnePlace:
         began = time.thread_time()
         Doc().apply_update(update(self.KEYED * 4000, 4000))
         assert time.thread_time() - began < 0.05 * slowness()
+
+
+class TestManyValues:
+    def test_in_one_item_are_checked_in_steps(self) -> None:
+        steps = updateChecks(update(b"\x08" + ITEM + number(100_000) + b"\x7e" * 100_000))
+        assert len(list(steps)) > 300
+
+    @pytest.mark.parametrize("within", [100_000, 100_001])
+    def test_within_one_value_are_limited(self, within: int) -> None:
+        inner = within - 50_000 - 1
+        value = b"\x75" + number(50_001) + b"\x7e" * 50_000 + b"\x75" + number(inner) + b"\x7e" * inner
+        written = update(b"\x08" + ITEM + b"\x01" + value)
+        if within == 100_000:
+            checkUpdate(written)
+        else:
+            with pytest.raises(MalformedMessage, match="more than 100000 values within"):
+                checkUpdate(written)

@@ -17,6 +17,8 @@ NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 _JSON = re.compile(r"application/(?:json|[a-z0-9.!#$&^_-]+\+json)")
 _TEXT = re.compile(r"text/.+|application/(?:x-www-form-urlencoded|xml|javascript|[a-z0-9.!#$&^_-]+\+xml)")
 _MAX_LINES = 1000
+_MOST_LINES = 10 * _MAX_LINES
+"""Lines of a body, with empty ones."""
 _MAX_TYPE = 200
 
 
@@ -73,6 +75,8 @@ def messageOf(content: bytes, contentType: str | None) -> TopicMessage:
 
 def messagesOf(content: bytes) -> list[TopicMessage]:
     """The messages of an NDJSON body, one JSON text in each line. Raises TopicError that names the line."""
+    if (count := content.count(b"\n")) > _MOST_LINES:
+        raise TopicError("too_large", f"the body has {count} lines; {_MAX_LINES} messages may be published at once")
     lines = [(number, line.strip(b" \t\r")) for number, line in enumerate(content.split(b"\n"), 1)]
     lines = [(number, line) for number, line in lines if line]
     if not lines:

@@ -7,7 +7,7 @@ values: 200 kB can end the process. So counts may not exceed the bytes that foll
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from wsd.protocols.yjs.messages import MalformedMessage, Reader
 
@@ -24,12 +24,18 @@ Items that applying may pass over to find the places of others, a few nanosecond
 One without a left neighbour, at a key of a map or before a certain item, passes all others at that place.
 """
 
+_MOST_VALUES = 100_000
+"""Values within one value of an array or a map. Checking them takes up to 30 milliseconds, which cannot be divided."""
+
 _STEP = 256
 """Parts that are checked in one step: about two milliseconds."""
 
 _MOST_CLOCK = 2**31 - 1
 """The clock of a client counts its insertions, a character each."""
 _BEYOND = "an update has a clock beyond 2**31"
+
+_ANY = 8
+"""The reference of content that is a list of values."""
 
 _GC, _SKIP = 0, 10
 """The references of structs that stand for deleted and for missing ones."""
@@ -112,7 +118,7 @@ def _client(reader: Reader, places: _Places) -> Iterator[None]:
             clock += reader.number()
         else:
             continued += _origin(reader, info, places) == (client, clock - 1)
-            clock += _content(reader, content)
+            clock += (yield from _values(reader)) if content == _ANY else _content(reader, content)
         if clock > _MOST_CLOCK:
             raise MalformedMessage(_BEYOND)
         before = content
@@ -185,21 +191,23 @@ def _type(reader: Reader) -> int:
     return 1
 
 
-def _values(reader: Reader) -> int:
+def _values(reader: Reader) -> Generator[None, None, int]:
     count = reader.count()
-    for _ in range(count):
-        _value(reader, 0)
+    for number in range(1, count + 1):
+        _value(reader, 0, [_MOST_VALUES])
+        if not number % _STEP:
+            yield
     return count
 
 
 def _subdocument(reader: Reader) -> int:
     reader.bytes_()
-    _value(reader, 0)
+    _value(reader, 0, [_MOST_VALUES])
     return 1
 
 
-def _value(reader: Reader, depth: int) -> None:
-    """Read a value of any kind."""
+def _value(reader: Reader, depth: int, room: list[int]) -> None:
+    """Read a value of any kind, which may have as many values within as `room` says."""
     tag = reader.byte()
     size = _FIXED.get(tag)
     if size is not None:
@@ -211,10 +219,14 @@ def _value(reader: Reader, depth: int) -> None:
     elif tag in (_ARRAY, _OBJECT):
         if depth == _MOST_NESTED:
             raise MalformedMessage(f"an update has a value that is nested more than {_MOST_NESTED} deep")
-        for _ in range(reader.count()):
+        count = reader.count()
+        room[0] -= count
+        if room[0] < 0:
+            raise MalformedMessage(f"an update has a value with more than {_MOST_VALUES} values within")
+        for _ in range(count):
             if tag == _OBJECT:
                 reader.bytes_()
-            _value(reader, depth + 1)
+            _value(reader, depth + 1, room)
     else:
         raise MalformedMessage(f"an update has a value of the unknown kind {tag}")
 
@@ -227,7 +239,6 @@ _CONTENTS: dict[int, Callable[[Reader], int]] = {
     5: _one,
     6: _format,
     7: _type,
-    8: _values,
     9: _subdocument,
 }
 """Reads the content of an item, by its reference: deleted, JSON, binary, string, embed, format, type, any, document."""
