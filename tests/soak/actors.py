@@ -165,16 +165,26 @@ async def loaded(client: ClientConnection) -> Doc[Any]:
     doc: Doc[Any] = Doc()
     doc["entries"] = Map()
     await client.send(syncMessage(SyncStep.STATE_VECTOR, doc.get_state()))
-    doc.apply_update(await _update(client))
+    isWhole = False
+    while not isWhole:
+        # Edits of others may come before the answer, and are part of the document.
+        step, update = await _step(client)
+        doc.apply_update(update)
+        isWhole = step == SyncStep.MISSING
     return doc
 
 
 async def _update(client: ClientConnection) -> bytes:
     """The next update that a client is sent."""
+    return (await _step(client))[1]
+
+
+async def _step(client: ClientConnection) -> tuple[int, bytes]:
+    """The next update, and the step that it belongs to: the answer to a state vector, or an edit."""
     while True:
         reader = Reader(await heard(client))
-        if reader.number() == MessageType.SYNC and reader.number() != SyncStep.STATE_VECTOR:
-            return bytes(reader.bytes_())
+        if reader.number() == MessageType.SYNC and (step := reader.number()) != SyncStep.STATE_VECTOR:
+            return step, bytes(reader.bytes_())
 
 
 async def painter(world: World) -> None:
@@ -216,7 +226,7 @@ async def upload(world: World) -> None:
 
 async def unfinished(world: World) -> None:
     """An upload that ends in the middle: nothing of it stays."""
-    client = await asyncio.to_thread(RawClient, world.port, "/blob")
+    client = await asyncio.to_thread(RawClient, world.port, "/blob", timeout=PATIENCE)
     await asyncio.to_thread(client.send, frame(bytes(100_000), length=1_000_000))
     client.close()
 
@@ -274,7 +284,7 @@ async def page(world: World) -> None:
 
 async def staller(world: World) -> None:
     """Sends and does not read, for some seconds."""
-    client = await asyncio.to_thread(RawClient, world.port, "/echo", reads=False)
+    client = await asyncio.to_thread(RawClient, world.port, "/echo", timeout=PATIENCE, reads=False)
     for _ in range(30):
         client.push(frame(b"x" * 65536))
         await asyncio.sleep(0.1)
@@ -288,7 +298,7 @@ async def breaker(world: World) -> None:
 
 def _break(port: int, tlsPort: int, way: int) -> None:
     path = ("/echo", "/echo", None, None)[way]
-    client = RawClient(tlsPort if way == 3 else port, path)
+    client = RawClient(tlsPort if way == 3 else port, path, timeout=PATIENCE)
     broken = frame(b"\xff\xfe", FIN | TEXT), b"\xff\xff\xff\xff", b"GET / HTTP/9\r\n:\r\n\r\n", os.urandom(300)
     client.send(broken[way])
     client.drain(2.0)
