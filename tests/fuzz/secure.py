@@ -33,6 +33,7 @@ INSTRUMENTED = (pythonSecure.SecureTransport, pythonSecure.Sealer, pythonHandsha
 """Classes whose coverage leads the fuzzer. Python imports the compiled modules instead of their sources."""
 
 _MOST_STEPS = 40
+_MOST_PIECES = 500
 _HEAD = 5
 """Bytes of a record's header; the last two are its length."""
 
@@ -133,7 +134,7 @@ class _Talk:
         """What the client has made arrives, and the daemon's answer as well."""
         data = bytes(self.records)
         self.records.clear()
-        step = self.size or max(1, len(data))
+        step = max(self.size or len(data), len(data) // _MOST_PIECES, 1)
         for start in range(0, len(data), step):
             if self.isCut:
                 break
