@@ -295,13 +295,19 @@ def test_a_connection_that_was_not_taken_goes_on_where_it_was(pair: tuple[Daemon
     assert connection.isOpen
 
 
-def test_a_connection_that_cannot_be_resumed_is_left_to_the_old_process(pair: tuple[Daemon, Daemon]) -> None:
+@pytest.mark.parametrize("isLacking", [False, True], ids=["state", "unsent"])
+def test_a_connection_that_cannot_be_resumed_is_left_to_the_old_process(
+    pair: tuple[Daemon, Daemon], isLacking: bool
+) -> None:
     old, new = pair
     client = old.open()
     leaving = stop(client)
     saved = unpack(pack(leaving.saved))
-    saved["connection"]["state"] = "not what this version reads"
-    with pytest.raises(TypeError):
+    if isLacking:
+        del saved["unsent"]
+    else:
+        saved["connection"]["state"] = "not what this version reads"
+    with pytest.raises((TypeError, KeyError)):
         arrive(new.site, new.factories["/"], 3, new.reactor, os.dup(leaving.descriptor), saved)
     assert not new.connections
     assert not new.site.doors

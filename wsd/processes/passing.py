@@ -115,6 +115,7 @@ def arrive(site: Site, factory: Factory, version: int, ring: Any, descriptor: in
         identity = saved["connection"].get("identity")
         door.resume(transport, connection, saved["place"], None if identity is None else identity[0])
         connection.resume(saved["connection"], transport, version)
+        unsent = saved["unsent"]
     except BaseException:
         if connection is not None:
             connection.forget()
@@ -122,7 +123,7 @@ def arrive(site: Site, factory: Factory, version: int, ring: Any, descriptor: in
             door.forget()
         wire.abandon()
         raise
-    return Arrived(connection, door, wire, saved["unsent"])
+    return Arrived(connection, door, wire, unsent)
 
 
 def arriveNew(site: Site, ring: Any, descriptor: int, saved: Mapping[str, Any]) -> None:
