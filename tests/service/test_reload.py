@@ -384,6 +384,17 @@ def test_a_replaced_factory_is_gone_soon_although_python_would_keep_it(reloaded:
         gc.enable()
 
 
+def test_reloads_with_a_chat_do_not_keep_each_other(reloaded: Reloaded) -> None:
+    text = f'{TOP}[policies]\nmax_message = 111\n{ROUTES}[route."/xmpp"]\nprotocol = "xmpp"\n'
+    reloaded.start(text)
+    counts = []
+    for number in range(222, 228):
+        reloaded.reload(text.replace("111", str(number)))
+        reloaded.daemon.reactor.pump([1.0] * 20)
+        counts.append(len(pieces()))
+    assert counts[-1] == counts[2]
+
+
 @pytest.mark.parametrize("isTrusted", [True, False], ids=["a proxy that is new", "a proxy that is removed"])
 def test_the_proxies_whose_header_is_read_are_those_of_now(reloaded: Reloaded, isTrusted: bool) -> None:
     texts = [f"proxy_protocol = true\n{line}" for line in ("", TRUST)]

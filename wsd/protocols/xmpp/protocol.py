@@ -279,13 +279,16 @@ class XmppFactory(Factory):
             raise CannotStart(f"the store cannot be opened: {fault}{_ownerOf(path)}", str(path)) from fault
 
     def _slots(self) -> Slots | None:
-        """The upload slots of the last route that keeps files."""
-        return next((slots for each in reversed(self._others) if (slots := each.slots()) is not None), None)
+        """The upload slots of the last route that keeps files, of those that the newest of our routes has met."""
+        others = self._all[-1]._others if self._all else ()
+        return next((slots for each in reversed(others) if (slots := each.slots()) is not None), None)
 
     def stopped(self) -> Deferred[None] | None:
         """Stop the server with the last of its routes. What was not sent is stored."""
         self._all.remove(self)
-        host = self.host
+        # Among them are replaced routes, each of which has others of its own: no reload's would ever be gone.
+        self._others = ()
+        host, self._host = self.host, None
         host.users -= 1
         return None if host.users or host._server is None else Deferred.fromCoroutine(host._server.stop())
 
