@@ -22,7 +22,7 @@ from wsd.connection import Connection, Factory, newId
 from wsd.connection.request import Request
 from wsd.head import END, Head, Refused, afterBlankLines, endOfHead, parseHead
 from wsd.logs import ConnectionLog, logOf
-from wsd.policies.address import Peer, TlsInfo, isLoopback
+from wsd.policies.address import Peer, isLoopback
 from wsd.policies.admission import Places
 from wsd.policies.coroutines import begin
 from wsd.policies.instances import shareNames
@@ -33,7 +33,7 @@ from wsd.web.ending import Due, Ending
 from wsd.web.peer import hostOf, identify
 from wsd.web.route import SiteRoute
 from wsd.web.site import PassesOn, Site
-from wsd.web.upgrading import checkHandshake
+from wsd.web.upgrading import checkHandshake, checkRepeated
 
 if TYPE_CHECKING:
     from wsd.traces.tracer import Span
@@ -134,24 +134,36 @@ class Door(Protocol):
         head: Head | None = None
         site = self._site
         tls = site.tlsOfClient(self.transport)
+        repeated = site.known.find(data)
+        tokens: tuple[str, ...] = ()
         try:
-            head, tokens = unmark(parseHead(data))
-            passing = site.passing
-            if passing is not None and site.isElsewhere(head, bool(tokens)):
-                self._passOn(passing, data + END + rest())
-                return None
+            if repeated is not None:
+                head = repeated.known.head
+            else:
+                head, tokens = unmark(parseHead(data))
+                passing = site.passing
+                if passing is not None and site.isElsewhere(head, bool(tokens)):
+                    self._passOn(passing, data + END + rest())
+                    return None
             # Not earlier: a foreign transport may learn the address from the first bytes.
             peer = identify(self.transport, head, tls is not None, site.trust, site.hosts)
         except Refused as refused:
             # A wrong Host gets the same answer everywhere; other refusals are restated for the clients of the route.
             self._refuse(self._restate(refused, head) if head is not None and head.authority else refused, head)
             return None
-        if head.isUpgrade:
-            self._attempt = attemptOf(head, tokens, peer)
-            if self._site.tracing.tracer is not None:
-                self._span = self._site.trace(head, peer)
+        if repeated is not None or head.isUpgrade:
+            if tokens:
+                self._attempt = attemptOf(head, tokens, peer)
+            if site.tracing.tracer is not None:
+                self._span = site.trace(head, peer)
             try:
-                self._upgrade(head, peer, tls, rest)
+                if repeated is not None:
+                    checked = checkRepeated(site, self._places, repeated, peer, tls)
+                else:
+                    checked = checkHandshake(site, self._places, head, peer, tls)
+                    if not tokens:
+                        site.known.remember(data, *checked)
+                self._upgrade(*checked, rest)
             except Refused as refused:
                 self._refuse(self._restate(refused, head), head, peer)
             return None
@@ -172,15 +184,15 @@ class Door(Protocol):
 
     # -- upgrades -------------------------------------------------------------------------------------------------
 
-    def _upgrade(self, head: Head, peer: Peer, tls: TlsInfo | None, rest: Callable[[], bytes]) -> None:
-        """Check the opening handshake, find out who the client is, and pass it to its route. Raises `Refused`."""
-        request, route = checkHandshake(self._site, self._places, head, peer, tls)
+    def _upgrade(self, request: Request, route: SiteRoute, rest: Callable[[], bytes]) -> None:
+        """Find out who the client is, and pass an opening handshake that was checked to its route. Raises `Refused`."""
         if self._span is not None:
             request.span = self._span
         if route.authenticator is None:
             self._open(request, route.select(request.subprotocols), rest)
             return
-        found = begin(route.authenticator.authenticate(route.authRequest(head, peer, tls, self._span)))
+        asked = route.authRequest(request.head, request.peer, request.tls, self._span)
+        found = begin(route.authenticator.authenticate(asked))
         if isinstance(found, Deferred):
             self._awaitUser(request, route, found, rest())
         else:
