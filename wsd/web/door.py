@@ -18,6 +18,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from wsd.auth.outcome import AuthenticatedUser
+from wsd.config import Policies
 from wsd.connection import Connection, Factory, newId
 from wsd.connection.request import Request
 from wsd.head import END, Head, Refused, afterBlankLines, endOfHead, parseHead
@@ -248,11 +249,17 @@ class Door(Protocol):
         site = self._site
         self._openedAt = site.timer.now
         self._connection = connection = factory.build()
-        setWaterMarks = getattr(self.transport, "setWaterMarks", None)
-        if setWaterMarks is not None:
-            setWaterMarks(factory.policies.high_water, factory.policies.low_water)
+        self._setWaterMarks(self._policies, factory.policies)
         connection.makeConnection(self.transport)
         connection.begin(request, rest(), lambda refused: self._refusedBy(request, refused))
+
+    def _setWaterMarks(self, before: Policies, policies: Policies) -> None:
+        """Use those of the route, if they are others than those of the site."""
+        if before.high_water == policies.high_water and before.low_water == policies.low_water:
+            return
+        setWaterMarks = getattr(self.transport, "setWaterMarks", None)
+        if setWaterMarks is not None:
+            setWaterMarks(policies.high_water, policies.low_water)
 
     def _refusedBy(self, request: Request, refused: Refused) -> None:
         """Called when the route's protocol refuses to open."""
