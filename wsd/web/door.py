@@ -21,7 +21,7 @@ from wsd.auth.outcome import AuthenticatedUser
 from wsd.config import Policies
 from wsd.connection import Connection, Factory, newId
 from wsd.connection.request import Request
-from wsd.head import END, Head, Refused, afterBlankLines, endOfHead, parseHead
+from wsd.head import END, MAX_HEAD, Head, Refused, afterBlankLines, endOfHead, parseHead
 from wsd.logs import ConnectionLog, logOf
 from wsd.policies.address import Peer, isLoopback
 from wsd.policies.admission import Places
@@ -105,7 +105,18 @@ class Door(Protocol):
         if receiver is not None:
             receiver.dataReceived(data)
             return
-        buffer = self._buffer + data
+        if self._buffer or not data > b" ":
+            self._readHead(self._buffer + data)
+            return
+        # Nearly every head comes as a whole, and begins with a letter.
+        end = data.find(END, 0, MAX_HEAD + len(END))
+        if end < 0:
+            self._readHead(data)
+        else:
+            self._begin(data, end)
+
+    def _readHead(self, buffer: bytes) -> None:
+        """Read the first head if it is complete."""
         if buffer.startswith(_TLS):
             self._refuse(Refused(400, "this port does not use TLS; use ws:// or http://"))
             return
@@ -119,6 +130,10 @@ class Door(Protocol):
             self._buffer = buffer
             return
         self._buffer = b""
+        self._begin(buffer, end)
+
+    def _begin(self, buffer: bytes, end: int) -> None:
+        """Begin with the first head, which ends at `end`."""
         admitted = self.admit(buffer[:end], lambda: buffer[end + len(END) :])
         if admitted is not None:
             self._channel = channel = Channel(self._site, self._ending, self.admit)
@@ -317,7 +332,8 @@ class Door(Protocol):
             self._span.end("client_left")
         if connection is not None:
             connection.connectionLost(reason)
-            self._noteEnd(connection)
+            if self._attempt is not None:
+                self._noteEnd(connection)
         elif channel is not None:
             channel.connectionLost(reason)
 
@@ -356,7 +372,8 @@ class Door(Protocol):
     def forget(self) -> None:
         """Called when another process has the connection: give its places back."""
         self._ending.isLingering = True
-        self._ending.stopWaiting()
+        if self._connection is None or self._ending.due >= 0:
+            self._ending.stopWaiting()
         self._site.doors.discard(self)
         self._places.leave()
         self._connection = None
