@@ -172,6 +172,11 @@ class Head(NamedTuple):
     headers: Headers
     authority: str | None = None
 
+    def withHeaders(self, headers: Headers) -> Head:
+        """The head with other header fields; faster than `_replace`."""
+        line, method, target, path, query, version, _, authority = self
+        return Head(line, method, target, path, query, version, headers, authority)
+
     @property
     def host(self) -> str:
         """The requested host, "" if there is none."""

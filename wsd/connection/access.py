@@ -53,7 +53,13 @@ def clientFields(peer: Peer, tls: TlsInfo | None, user: str | None = None) -> di
 
 def logClosed(connection: Any, code: int, sentence: str) -> None:
     """Write the line about a WebSocket that has ended."""
-    frames, request = connection.frames, connection.request
+    frames, request, peer, tls, user = (
+        connection.frames,
+        connection.request,
+        connection.peer,
+        connection.tls,
+        connection.user,
+    )
     fields = {
         "event": "connection.closed",
         "cause": str(connection.cause),
@@ -64,17 +70,19 @@ def logClosed(connection: Any, code: int, sentence: str) -> None:
         "told": connection.told,
         "path": pathOf(request.head),
         "route": connection.factory.route.path,
-        **clientFields(connection.peer, connection.tls, connection.user),
-        "subprotocol": connection.subprotocol,
-        "extensions": connection.extension or None,
-        "trace_id": connection.log.traceId,
+        "peer": str(peer),
         "duration": round(connection.factory.clock.seconds() - connection.openedAt, 3),
         "messages_received": frames.messagesIn,
         "bytes_received": frames.bytesIn,
         "messages_sent": frames.messagesOut,
         "bytes_sent": frames.bytesOut,
     }
-    optional = tuple(filter(fields.get, _OPTIONAL))
+    optional: tuple[str, ...] = ()
+    subprotocol, extensions, traceId = connection.subprotocol, connection.extension, connection.log.traceId
+    if tls is not None or subprotocol or extensions or user or traceId or peer.via or peer.proxyId:
+        fields |= clientFields(peer, tls, user)
+        fields |= {"subprotocol": subprotocol, "extensions": extensions or None, "trace_id": traceId}
+        optional = tuple(filter(fields.get, _OPTIONAL))
     # A client may answer with another code than the one that it was told.
     isOther = connection.closedByMe and connection.localCloseCode not in (None, code)
     template = _closedTemplate(optional, isOther, connection.told is not None, bool(sentence))

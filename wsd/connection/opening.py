@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from wsd.auth.outcome import AuthenticatedUser, TokenError
 from wsd.connection.access import pathOf
 from wsd.connection.api import ConnectionApi
-from wsd.connection.backpressure import NEVER, Backpressure
+from wsd.connection.backpressure import Backpressure
 from wsd.connection.deflate import AutobahnDeflater
 from wsd.connection.request import Accept, Request
 from wsd.frames.codes import UNAUTHORIZED, CloseCode
@@ -118,10 +118,10 @@ class Opening(Backpressure):
             raise TypeError("opening() returned None: return an Accept, raise Refused, or call request.takeRaw first")
         if accept.subprotocol is not None and accept.subprotocol not in self.request.subprotocols:
             raise ValueError(f"opening() accepted the subprotocol {accept.subprotocol!r}, which was not offered")
-        lines = [_SWITCHING + acceptKey(self.request.key)]
+        answer = _SWITCHING + acceptKey(self.request.key)
         if accept.subprotocol is not None:
             self.subprotocol = accept.subprotocol
-            lines.append(f"Sec-WebSocket-Protocol: {accept.subprotocol}")
+            answer += f"\r\nSec-WebSocket-Protocol: {accept.subprotocol}"
         policies = self.factory.policies
         offers, agreed = self.request.extensions, accept.deflate if policies.deflate else None
         if agreed is True:
@@ -129,12 +129,12 @@ class Opening(Backpressure):
         if agreed:
             self._agreeOn(agreed)
             self.extension = agreed.answer
-            lines.append(f"Sec-WebSocket-Extensions: {agreed.answer}")
+            answer += f"\r\nSec-WebSocket-Extensions: {agreed.answer}"
         for name, value in accept.headers:
             if not set(name + value).isdisjoint("\r\n\0"):
                 raise ValueError(f"opening() returned the header {name!r} with a line break")
-            lines.append(f"{name}: {value}")
-        return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
+            answer += f"\r\n{name}: {value}"
+        return f"{answer}\r\n\r\n".encode("latin-1", "replace")
 
     def _agreeOn(self, agreed: Deflate) -> None:
         """Deflate and inflate messages with these parameters."""
@@ -225,8 +225,8 @@ class Opening(Backpressure):
     def _watchPeer(self) -> None:
         """Check from now on whether the peer responds."""
         timer, policies = self.factory.timer, self.factory.policies
-        ping = self._pingAt if policies.ping_interval else NEVER
-        timer.scheduleBy(self, min(ping, timer.now + policies.stall_timeout))
+        due = timer.now + policies.stall_timeout
+        timer.scheduleBy(self, self._pingAt if policies.ping_interval and self._pingAt < due else due)
 
     def _startFrames(self) -> None:
         """Let the route's plane read and write from now on."""
@@ -254,7 +254,8 @@ class Opening(Backpressure):
     def _letGo(self) -> None:
         """Free what the connection holds: bytes that were read, memory in use, its contexts and its plane."""
         self.data = b""
-        self._endAt(None)
+        if self.__expiry is not None:
+            self._endAt(None)
         self._closeAccount()
         deflater, self._perMessageCompress = self._perMessageCompress, None
         if deflater is not None:

@@ -64,8 +64,13 @@ class Sending(_Base):
         """Send, and queue what the kernel does not take."""
         if not isinstance(data, bytes):
             raise TypeError(f"a transport writes bytes, not {type(data).__name__}")
-        if data:
+        gathering = self._gathering
+        if gathering is None or not self.connected or self._writeDisconnected:
             self.writeSequence((data,))
+        elif data:
+            gathering.append(data)
+            self.unsent += len(data)
+            self._limitGathered()
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         """Send several pieces in order without joining them."""
@@ -77,6 +82,10 @@ class Sending(_Base):
             self._send(pieces)
             return
         self._gathering += pieces
+        self._limitGathered()
+
+    def _limitGathered(self) -> None:
+        """Send what is gathered if it is much."""
         if self.unsent > self.high:
             self._flushGathered()
             self._gathering = []

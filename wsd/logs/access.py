@@ -121,7 +121,9 @@ class RepeatLimit:
 
     def allows(self, event: LogEvent) -> bool:
         """Count an event. Returns whether it may be written."""
-        key = _kindOf(event)
+        # What makes two lines alike. The client chooses the path, so it does not count.
+        get = event.get
+        key = (event["event"], _clientIn(get("peer", "")), get("route"), get("cause"), get("code"), get("status"))
         kind = self._kinds.get(key)
         if kind is not None and kind.written >= ALIKE:
             kind.leftOut += 1
@@ -155,12 +157,6 @@ def _repeated(event: LogEvent, others: int) -> LogEvent:
     if not others:
         return event
     return {**event, "log_format": f"{event['log_format']}; and {others:,} like it", "repeats": others}
-
-
-def _kindOf(event: LogEvent) -> tuple[object, ...]:
-    """What makes two lines alike. The client chooses the path, so it does not count."""
-    get = event.get
-    return get("event"), _clientIn(get("peer", "")), get("route"), get("cause"), get("code"), get("status")
 
 
 def _clientIn(peer: str) -> str:

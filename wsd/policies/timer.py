@@ -84,7 +84,9 @@ class Timer:
 
     def schedule(self, item: Timed, when: float) -> None:
         """Visit `item` at `when`, on the clock of `now`, or up to a grain later. Replaces an earlier call."""
-        bucket = max(int(when / self._grain), self._turns) + 1
+        bucket = int(when / self._grain) + 1
+        if bucket <= self._turns:
+            bucket = self._turns + 1
         if item.due == bucket:
             return
         if item.due != _NEVER:

@@ -16,6 +16,11 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _ANOTHER_VERSION = (("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket"))
 
 
+def isKey(text: str) -> bool:
+    """Whether this is a valid Sec-WebSocket-Key."""
+    return _KEY.match(text) is not None
+
+
 def checkUpgrade(head: Head) -> str:
     """Returns the Sec-WebSocket-Key. Raises `Refused` (400; 405; or 426 with our version, RFC 6455 4.4)."""
     if head.method != "GET":
@@ -30,7 +35,7 @@ def checkUpgrade(head: Head) -> str:
         said = "missing" if version is None else shown(version)
         raise Refused(426, f"Sec-WebSocket-Version is {said}; send 13", _ANOTHER_VERSION)
     key = values.get("sec-websocket-key")
-    if key is None or not _KEY.match(key):
+    if key is None or not isKey(key):
         raise _keyless(head.headers)
     if head.headers.isRepeated("origin"):
         raise Refused(400, f"the handshake has {head.headers.count('Origin')} Origin header fields; send one")

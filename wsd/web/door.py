@@ -18,11 +18,12 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from wsd.auth.outcome import AuthenticatedUser
+from wsd.config import Policies
 from wsd.connection import Connection, Factory, newId
 from wsd.connection.request import Request
-from wsd.head import END, Head, Refused, afterBlankLines, endOfHead, parseHead
+from wsd.head import END, MAX_HEAD, Head, Refused, afterBlankLines, endOfHead, parseHead
 from wsd.logs import ConnectionLog, logOf
-from wsd.policies.address import Peer, TlsInfo, isLoopback
+from wsd.policies.address import Peer, isLoopback
 from wsd.policies.admission import Places
 from wsd.policies.coroutines import begin
 from wsd.policies.instances import shareNames
@@ -33,7 +34,7 @@ from wsd.web.ending import Due, Ending
 from wsd.web.peer import hostOf, identify
 from wsd.web.route import SiteRoute
 from wsd.web.site import PassesOn, Site
-from wsd.web.upgrading import checkHandshake
+from wsd.web.upgrading import checkHandshake, checkRepeated
 
 if TYPE_CHECKING:
     from wsd.traces.tracer import Span
@@ -104,7 +105,18 @@ class Door(Protocol):
         if receiver is not None:
             receiver.dataReceived(data)
             return
-        buffer = self._buffer + data
+        if self._buffer or not data > b" ":
+            self._readHead(self._buffer + data)
+            return
+        # Nearly every head comes as a whole, and begins with a letter.
+        end = data.find(END, 0, MAX_HEAD + len(END))
+        if end < 0:
+            self._readHead(data)
+        else:
+            self._begin(data, end)
+
+    def _readHead(self, buffer: bytes) -> None:
+        """Read the first head if it is complete."""
         if buffer.startswith(_TLS):
             self._refuse(Refused(400, "this port does not use TLS; use ws:// or http://"))
             return
@@ -118,6 +130,10 @@ class Door(Protocol):
             self._buffer = buffer
             return
         self._buffer = b""
+        self._begin(buffer, end)
+
+    def _begin(self, buffer: bytes, end: int) -> None:
+        """Begin with the first head, which ends at `end`."""
         admitted = self.admit(buffer[:end], lambda: buffer[end + len(END) :])
         if admitted is not None:
             self._channel = channel = Channel(self._site, self._ending, self.admit)
@@ -134,24 +150,36 @@ class Door(Protocol):
         head: Head | None = None
         site = self._site
         tls = site.tlsOfClient(self.transport)
+        repeated = site.known.find(data)
+        tokens: tuple[str, ...] = ()
         try:
-            head, tokens = unmark(parseHead(data))
-            passing = site.passing
-            if passing is not None and site.isElsewhere(head, bool(tokens)):
-                self._passOn(passing, data + END + rest())
-                return None
+            if repeated is not None:
+                head = repeated.known.head
+            else:
+                head, tokens = unmark(parseHead(data))
+                passing = site.passing
+                if passing is not None and site.isElsewhere(head, bool(tokens)):
+                    self._passOn(passing, data + END + rest())
+                    return None
             # Not earlier: a foreign transport may learn the address from the first bytes.
             peer = identify(self.transport, head, tls is not None, site.trust, site.hosts)
         except Refused as refused:
             # A wrong Host gets the same answer everywhere; other refusals are restated for the clients of the route.
             self._refuse(self._restate(refused, head) if head is not None and head.authority else refused, head)
             return None
-        if head.isUpgrade:
-            self._attempt = attemptOf(head, tokens, peer)
-            if self._site.tracing.tracer is not None:
-                self._span = self._site.trace(head, peer)
+        if repeated is not None or head.isUpgrade:
+            if tokens:
+                self._attempt = attemptOf(head, tokens, peer)
+            if site.tracing.tracer is not None:
+                self._span = site.trace(head, peer)
             try:
-                self._upgrade(head, peer, tls, rest)
+                if repeated is not None:
+                    checked = checkRepeated(site, self._places, repeated, peer, tls)
+                else:
+                    checked = checkHandshake(site, self._places, head, peer, tls)
+                    if not tokens:
+                        site.known.remember(data, *checked)
+                self._upgrade(*checked, rest)
             except Refused as refused:
                 self._refuse(self._restate(refused, head), head, peer)
             return None
@@ -172,15 +200,15 @@ class Door(Protocol):
 
     # -- upgrades -------------------------------------------------------------------------------------------------
 
-    def _upgrade(self, head: Head, peer: Peer, tls: TlsInfo | None, rest: Callable[[], bytes]) -> None:
-        """Check the opening handshake, find out who the client is, and pass it to its route. Raises `Refused`."""
-        request, route = checkHandshake(self._site, self._places, head, peer, tls)
+    def _upgrade(self, request: Request, route: SiteRoute, rest: Callable[[], bytes]) -> None:
+        """Find out who the client is, and pass an opening handshake that was checked to its route. Raises `Refused`."""
         if self._span is not None:
             request.span = self._span
         if route.authenticator is None:
             self._open(request, route.select(request.subprotocols), rest)
             return
-        found = begin(route.authenticator.authenticate(route.authRequest(head, peer, tls, self._span)))
+        asked = route.authRequest(request.head, request.peer, request.tls, self._span)
+        found = begin(route.authenticator.authenticate(asked))
         if isinstance(found, Deferred):
             self._awaitUser(request, route, found, rest())
         else:
@@ -236,11 +264,17 @@ class Door(Protocol):
         site = self._site
         self._openedAt = site.timer.now
         self._connection = connection = factory.build()
-        setWaterMarks = getattr(self.transport, "setWaterMarks", None)
-        if setWaterMarks is not None:
-            setWaterMarks(factory.policies.high_water, factory.policies.low_water)
+        self._setWaterMarks(self._policies, factory.policies)
         connection.makeConnection(self.transport)
         connection.begin(request, rest(), lambda refused: self._refusedBy(request, refused))
+
+    def _setWaterMarks(self, before: Policies, policies: Policies) -> None:
+        """Use those of the route, if they are others than those of the site."""
+        if before.high_water == policies.high_water and before.low_water == policies.low_water:
+            return
+        setWaterMarks = getattr(self.transport, "setWaterMarks", None)
+        if setWaterMarks is not None:
+            setWaterMarks(policies.high_water, policies.low_water)
 
     def _refusedBy(self, request: Request, refused: Refused) -> None:
         """Called when the route's protocol refuses to open."""
@@ -298,7 +332,8 @@ class Door(Protocol):
             self._span.end("client_left")
         if connection is not None:
             connection.connectionLost(reason)
-            self._noteEnd(connection)
+            if self._attempt is not None:
+                self._noteEnd(connection)
         elif channel is not None:
             channel.connectionLost(reason)
 
@@ -337,7 +372,8 @@ class Door(Protocol):
     def forget(self) -> None:
         """Called when another process has the connection: give its places back."""
         self._ending.isLingering = True
-        self._ending.stopWaiting()
+        if self._connection is None or self._ending.due >= 0:
+            self._ending.stopWaiting()
         self._site.doors.discard(self)
         self._places.leave()
         self._connection = None

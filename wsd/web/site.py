@@ -20,6 +20,7 @@ from wsd.policies.subject import checkClient
 from wsd.policies.timer import Timer
 from wsd.traces.tracing import Tracing
 from wsd.web.attempts import Attempts
+from wsd.web.known import KnownOpenings
 from wsd.web.route import SiteRoute
 
 if TYPE_CHECKING:
@@ -123,12 +124,16 @@ class Site:
         self.policies = policies
         self.hosts = hosts
         self.trust = trust
+        self._forgetHeads()
+
+    def _forgetHeads(self) -> None:
+        self.known = KnownOpenings()
         self.version = object()
         """Replaced whenever a head that was admitted could be refused, or the other way round."""
 
     def replaceRoutes(self, routes: Iterable[SiteRoute]) -> None:
         """Serve these routes from now on. Open connections keep their factories."""
-        self.version = object()
+        self._forgetHeads()
         self.routes = list(routes)
         paths = [(decodedPath(route.route.path), route) for route in self.routes]
         self._exact = {path: route for path, route in paths if not route.route.prefix}

@@ -13,6 +13,7 @@ from wsd.policies.negotiation import offeredExtensions, offeredSubprotocols
 from wsd.policies.origin import checkOrigin
 from wsd.policies.subject import checkClient
 from wsd.policies.upgrade import checkUpgrade
+from wsd.web.known import KeyedHeaders, RepeatedOpening
 from wsd.web.route import SiteRoute
 from wsd.web.site import Site
 
@@ -37,11 +38,26 @@ def checkHandshake(site: Site, places: Places, head: Head, peer: Peer, tls: TlsI
     key = checkUpgrade(head)
     checkClient(tls, route.route.clients)
     checkOrigin(head.headers.byName.get("origin"), route.origins, head.host, site.hosts)
-    site.checkServing()
-    if not peer.direct:
-        site.admission.handshake(peer.address)
-        places.take(peer.address)
+    _count(site, places, peer)
     offered, extensions = offeredSubprotocols(head.headers), offeredExtensions(head.headers)
     if route.authenticator is not None and route.authenticator.takesTokens:
         offered = withoutTokens(offered)
     return RoutedRequest(Request(head, peer, tls, offered, extensions, key), route)
+
+
+def checkRepeated(site: Site, places: Places, found: RepeatedOpening, peer: Peer, tls: TlsInfo | None) -> RoutedRequest:
+    """Check what does not depend on the head alone, and count the handshake. Raises `Refused` as `checkHandshake`."""
+    known, key = found
+    head, route = known.head, known.route
+    checkClient(tls, route.route.clients)
+    _count(site, places, peer)
+    head = head.withHeaders(KeyedHeaders(head.headers, key))
+    return RoutedRequest(Request(head, peer, tls, known.subprotocols, known.extensions, key), route)
+
+
+def _count(site: Site, places: Places, peer: Peer) -> None:
+    """Count a handshake under the address of its peer. Raises `Refused` (429, 503)."""
+    site.checkServing()
+    if not peer.direct:
+        site.admission.handshake(peer.address)
+        places.take(peer.address)
