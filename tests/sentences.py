@@ -76,6 +76,7 @@ HIDDEN: Mapping[str, str] = {
     "PushFault": "a fault of the demonstration, in its contract",
     "Refusal": "what the server has told, with its code",
     "StoreError": "becomes a condition of XMPP",
+    "TooManyValues": "becomes the code too_large",
     "SessionLost": "becomes a close of SOAP over .NET's binary encoding",
     "TooLarge": "becomes a refusal with 413, or a close with 1009",
     "Unreadable": "becomes a fault of SOAP",

@@ -6,6 +6,8 @@ import errno
 import re
 import socket
 from collections.abc import Iterator
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,20 @@ def test_all_that_wait_are_accepted_in_one_turn(here: Listening) -> None:
             here.port.doRead()
         names = {client.getsockname() for client in clients}
         assert names == {(transport.getPeer().host, transport.getPeer().port) for transport in here.accepted[-10:]}
+
+
+def test_no_more_are_accepted_in_a_turn_than_some_milliseconds_allow(
+    here: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each look at the clock is a millisecond later than the one before.
+    monkeypatch.setattr("wsd.listen.port.monotonic", partial(next, count(0.0, 0.001)))
+    for _ in range(10):
+        here.connect()
+    here.port.doRead()
+    assert len(here.accepted) == 2
+    for _ in range(4):
+        here.port.doRead()
+    assert len(here.accepted) == 10
 
 
 def test_connections_send_small_writes_at_once_and_never_block(here: Listening) -> None:

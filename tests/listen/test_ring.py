@@ -67,6 +67,13 @@ def ring(
 
 
 def connect(ring: Ring, protocol: Protocol) -> tuple[TCPTransport, socket.socket]:
+    """A connection whose first request has been read, and its client."""
+    transport, client = connectNew(ring, protocol)
+    transport.headRead()
+    return transport, client
+
+
+def connectNew(ring: Ring, protocol: Protocol) -> tuple[TCPTransport, socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         client = socket.create_connection(listening.getsockname())
         accepted, address = listening.accept()
@@ -79,11 +86,15 @@ def isReadable(ring: Ring) -> bool:
     return bool(select.select([ring], [], [], 0)[0])
 
 
-class TestItIsOneReaderOfTheReactor:
+class TestItIsAReaderOfTheReactor:
     def test_as_twisted_says(self, reactor: MemoryReactorClock, ring: Ring) -> None:
         verifyObject(IReadDescriptor, ring)
         connect(ring, Noting())[1].close()
-        assert list(reactor.readers) == [ring]
+        assert set(reactor.readers) == {ring, openings(reactor)}
+
+    def test_with_another_for_the_connections_in_their_opening(self, reactor: MemoryReactorClock, ring: Ring) -> None:
+        verifyObject(IReadDescriptor, openings(reactor))
+        assert openings(reactor).logPrefix() != ring.logPrefix()
 
     def test_which_is_readable_while_a_connection_has_something(self, ring: Ring) -> None:
         protocol = Noting()
@@ -228,6 +239,109 @@ class TestAConnection:
         assert sorted((first.got, second.got)) == [b"", b"hello"]
         client.close()
         another.close()
+
+
+def openings(reactor: MemoryReactorClock) -> Any:
+    """The reader that serves connections in their opening."""
+    (reader,) = (reader for reader in reactor.readers if not isinstance(reader, Ring))
+    return reader
+
+
+class Slow(Noting):
+    """Takes a millisecond for each read."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def dataReceived(self, data: bytes) -> None:
+        super().dataReceived(data)
+        self._clock.advance(0.001)
+
+
+class TestConnectionsInTheirOpening:
+    @pytest.fixture
+    def clock(self, monkeypatch: pytest.MonkeyPatch) -> Clock:
+        clock = Clock()
+        monkeypatch.setattr("wsd.listen.ring.monotonic", clock)
+        return clock
+
+    @pytest.fixture
+    def slow(self, ring: Ring, clock: Clock) -> Iterator[list[Slow]]:
+        """Twenty of them, whose clients have sent something."""
+        protocols = [Slow(clock) for _ in range(20)]
+        clients = [connectNew(ring, protocol)[1] for protocol in protocols]
+        for client in clients:
+            client.sendall(b"hello")
+        yield protocols
+        for client in clients:
+            client.close()
+
+    def test_get_two_milliseconds_of_a_turn(self, reactor: MemoryReactorClock, clock: Clock, slow: list[Slow]) -> None:
+        began = clock.now
+        openings(reactor).doRead()
+        assert clock.now - began == pytest.approx(0.002)
+        assert sum(bool(protocol.got) for protocol in slow) == 2
+
+    def test_are_served_one_after_the_other(self, reactor: MemoryReactorClock, slow: list[Slow]) -> None:
+        for _ in range(10):
+            openings(reactor).doRead()
+        assert [protocol.got for protocol in slow] == [b"hello"] * 20
+
+    def test_do_not_keep_an_open_one_waiting(self, ring: Ring, clock: Clock, slow: list[Slow]) -> None:
+        protocol = Noting()
+        _, client = connect(ring, protocol)
+        with client:
+            client.sendall(b"calm")
+            began = clock.now
+            ring.doRead()
+            assert (protocol.got, clock.now) == (b"calm", began)
+        assert not any(protocol.got for protocol in slow)
+
+    def test_are_among_the_open_ones_once_their_head_is_read(self, ring: Ring) -> None:
+        protocol = Noting()
+        transport, client = connectNew(ring, protocol)
+        with client:
+            client.sendall(b"hello")
+            ring.doRead()
+            assert protocol.got == b""
+            transport.headRead()
+            ring.doRead()
+            assert protocol.got == b"hello"
+
+    def test_also_if_they_are_not_read_when_it_is(self, ring: Ring) -> None:
+        protocol = Noting()
+        transport, client = connectNew(ring, protocol)
+        with client:
+            transport.pauseProducing()
+            transport.headRead()
+            client.sendall(b"hello")
+            transport.resumeProducing()
+            ring.doRead()
+            assert protocol.got == b"hello"
+
+    def test_end_like_others(self, reactor: MemoryReactorClock, ring: Ring) -> None:
+        protocol = Noting()
+        _, client = connectNew(ring, protocol)
+        client.close()
+        openings(reactor).doRead()
+        assert protocol.reason is not None
+        assert ring.getReaders() == []
+
+    def test_may_end_the_ring(self, reactor: MemoryReactorClock, ring: Ring) -> None:
+        class Ending(Noting):
+            def dataReceived(self, data: bytes) -> None:
+                for source in ring.removeAll():
+                    source.connectionLost(Failure(ConnectionDone()))
+                ring.stop()
+
+        clients = [connectNew(ring, Ending())[1] for _ in range(4)]
+        for client in clients:
+            client.sendall(b"hello")
+        openings(reactor).doRead()
+        assert list(reactor.readers) == []
+        for client in clients:
+            client.close()
 
 
 # -- further batches in a turn ----------------------------------------------------------------------------------------

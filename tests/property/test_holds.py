@@ -115,7 +115,14 @@ DOCUMENTS = (
     '{"subscribe":{"topic":' + "9" * 900_000 + "}}",
     json.dumps({str(number): number for number in range(60_000)}),
     json.dumps({"subscribe": {"id": 1, "topic": "/".join("+" * 400_000)}}),
-    json.dumps({"publish": {"topic": "a", "data": list(range(130_000))}}),
+    json.dumps({"publish": {"topic": "a", "data": list(range(99_000))}}),
+    json.dumps({"publish": {"topic": "a", "data": [number + 0.1 for number in range(MIB // 10)]}}),
+    json.dumps({"publish": {"topic": "a", "data": [number + 0.1 for number in range(99_000)]}}),
+    f"[{'[],' * 340_000}[]]",
+    f"[{'[[]],' * 200_000}[]]",
+    "{" + ",".join(f'"{number:x}":[]' for number in range(49_000)) + "}",
+    f'{{"publish":{{"topic":"a","text":"{chr(92) * (MIB // 2 - 30)},{"," * (MIB // 2)}"}}}}',
+    f"[{chr(34) * (MIB - 2)}]",
 )
 ELEMENTS = (
     "<a>" * 28_000 + "</a>" * 28_000,
@@ -138,6 +145,7 @@ UPDATES = (
         *(pytest.param(once(headOf, field), id=f"head-{index}") for index, field in enumerate(FIELDS)),
         *(pytest.param(once(readRequest, text), id=f"json-{index}") for index, text in enumerate(DOCUMENTS)),
         pytest.param(once(messagesOf, b"[]\n" * 340_000), id="ndjson"),
+        pytest.param(once(messagesOf, (b"[" + b"[]," * 85_000 + b"[]]\n") * 4), id="ndjson-of-lists"),
         pytest.param(once(messageOf, b"[" * MIB, "application/json"), id="posted"),
         *(pytest.param(once(parse, text.encode()), id=f"xmpp-{index}") for index, text in enumerate(ELEMENTS)),
         *(pytest.param(fed(text.encode()), id=f"soap-{index}") for index, text in enumerate(ELEMENTS)),

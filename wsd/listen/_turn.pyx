@@ -33,11 +33,11 @@ def isNext(poller, int descriptor, double seconds):
     return count == 1 and events[0].data.fd == descriptor and events[0].events == EPOLLIN
 
 
-def turn(epoll, dict sources, dict reads, onOtherEvent):
-    """Read from a batch of the sources that are ready, as `wsd.listen.ring.pythonTurn` does."""
+def turn(epoll, dict sources, dict reads, onOtherEvent, int most):
+    """Read from at most so many of the sources that are ready, as `wsd.listen.ring.pythonTurn` does."""
     cdef epoll_event[MOST] events
     cdef PyObject* found
-    cdef int count = epoll_wait(epoll.fileno(), events, MOST, 0), index
+    cdef int count = epoll_wait(epoll.fileno(), events, min(most, MOST), 0), index
     if count < 0 and errno != EINTR:
         raise OSError(errno, "epoll_wait")
     for index in range(count):
@@ -54,3 +54,4 @@ def turn(epoll, dict sources, dict reads, onOtherEvent):
             why = raised
         if why is not None:
             onOtherEvent(source, EPOLLIN, why)
+    return max(count, 0)

@@ -1,5 +1,5 @@
 """
-Listening sockets: Twisted's ports with our transports. They accept all pending connections in one reactor turn.
+Listening sockets: Twisted's ports with our transports. One turn of the reactor accepts many pending connections.
 
 When no descriptor is left, pending clients are answered and closed with the help of a spare descriptor.
 """
@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import tcp, unix
@@ -27,6 +28,9 @@ from wsd.listen.transport import TCPTransport, UNIXTransport
 _ANY = ("0.0.0.0", "::")
 _BATCH = 256
 """Connections accepted in one turn of the reactor."""
+
+_TURN = 0.002
+"""Seconds after which a port accepts no more in this turn, so that open connections do not wait for new ones."""
 
 _SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """Errors of accept() when descriptors or memory have run out; the connection stays in the queue."""
@@ -149,7 +153,7 @@ class _Accepting(_Base):
 
     def doRead(self) -> None:
         """Accept pending connections. Other errors are left to Twisted's method, which is half as fast."""
-        most = min(self.numberAccepts, self.batch)
+        most, end = min(self.numberAccepts, self.batch), monotonic() + _TURN
         own: Any = self
         for accepted in range(most):
             try:
@@ -171,6 +175,8 @@ class _Accepting(_Base):
                 self._begin(socket.socket(own.addressFamily, socket.SOCK_STREAM, 0, descriptor), name)
             except Exception:
                 self.log.failure("a connection could not be started", event="connection.error")
+            if monotonic() >= end:
+                return
         self.numberAccepts = min(most + 20, _BATCH)
 
     def _resume(self) -> None:

@@ -6,6 +6,10 @@ event, and handles a batch of the connections' events. The set is level-triggere
 in the next turn, after the reactor's other readers.
 
 While events follow one another closely, and the reactor has nothing else to do, one turn serves several batches.
+
+Connections in their opening, which have not sent a whole request head yet, are in a set of their own. A TLS handshake
+takes much longer than a message, so they get a stated time of each turn: open connections never wait for a flood of
+handshakes, however many of them there are.
 """
 
 from __future__ import annotations
@@ -26,6 +30,12 @@ _BATCH = 256
 
 _TURN = 0.004
 """Seconds after which a turn ends, even if the reactor has nothing else to do."""
+
+_OPENING = 0.002
+"""Seconds of a turn for the connections in their opening."""
+
+_FEW = 2
+"""Connections in their opening that are served before the time is looked at. A TLS handshake takes about 0.5 ms."""
 
 _PAUSE = 0.001
 """Seconds that a turn waits for the next event, if the turn before ended no longer ago."""
@@ -48,6 +58,9 @@ Read = Callable[[], Any]
 class Source(Protocol):
     """A connection on the ring: one of `wsd.listen.transport`."""
 
+    isOpening: bool
+    """Whether it has not sent a whole request head yet."""
+
     @property
     def read(self) -> Read:
         """Called when it can be read: a method of the transport, or of a receiver that was given the socket."""
@@ -63,10 +76,15 @@ class Source(Protocol):
 
 
 def pythonTurn(
-    epoll: select.epoll, sources: dict[int, Source], reads: dict[int, Read], onOtherEvent: OnOtherEvent
-) -> None:
-    """Read from a batch of the sources that are ready. `wsd.listen._turn` does the same in C, where it is built."""
-    for descriptor, event in epoll.poll(0, _BATCH):
+    epoll: select.epoll, sources: dict[int, Source], reads: dict[int, Read], onOtherEvent: OnOtherEvent, most: int
+) -> int:
+    """
+    Read from at most so many of the sources that are ready. Returns how many events there were.
+
+    `wsd.listen._turn` does the same in C, where it is built.
+    """
+    events = epoll.poll(0, most)
+    for descriptor, event in events:
         source = sources.get(descriptor)
         if source is None:
             continue
@@ -79,6 +97,7 @@ def pythonTurn(
             why = raised
         if why is not None:
             onOtherEvent(source, _IN, why)
+    return len(events)
 
 
 def pythonIsNext(poller: select.epoll, descriptor: int, seconds: float) -> bool:
@@ -106,6 +125,7 @@ class Ring:
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         self._epoll = select.epoll()
+        self._openings = _Openings(self)
         self._sources: dict[int, Source] = {}
         self._reads: dict[int, Read] = {}
         self._events: dict[int, int] = {}
@@ -114,6 +134,7 @@ class Ring:
         """The epoll set of the reactor, which tells whether it has anything else to do; None if it has another."""
         self._servedAt = 0.0
         reactor.addReader(self)
+        reactor.addReader(self._openings)
 
     # -- called by the reactor ---------------------------------------------------------------------------------------
 
@@ -127,16 +148,25 @@ class Ring:
 
     def doRead(self) -> None:
         """Serve a batch of the connections that are ready, and further ones while nothing else is to be done."""
-        turn(self._epoll, self._sources, self._reads, self._onOtherEvent)
+        self._turn(self._epoll, _BATCH)
         if self._poller is None:
             return
         now, before = monotonic(), self._servedAt
         if now - before < _PAUSE:
             end = now + _TURN
             while now < end and self._isNext(self._poller):
-                turn(self._epoll, self._sources, self._reads, self._onOtherEvent)
+                self._turn(self._epoll, _BATCH)
                 now = monotonic()
         self._servedAt = now
+
+    def serveOpenings(self) -> None:
+        """Serve connections in their opening, in turn, for some milliseconds."""
+        epoll, end = self._openings.epoll, monotonic() + _OPENING
+        while self._turn(epoll, _FEW) == _FEW and monotonic() < end and not epoll.closed:
+            pass
+
+    def _turn(self, epoll: select.epoll, most: int) -> int:
+        return turn(epoll, self._sources, self._reads, self._onOtherEvent, most)
 
     def _isNext(self, poller: select.epoll) -> bool:
         """Wait for an event. Returns False if none comes soon, or the reactor has anything else to do."""
@@ -175,8 +205,9 @@ class Ring:
 
     def stop(self) -> None:
         """Close the ring."""
-        self._reactor.removeReader(self)
-        self._epoll.close()
+        for reader, epoll in ((self, self._epoll), (self._openings, self._openings.epoll)):
+            self._reactor.removeReader(reader)
+            epoll.close()
 
     @staticmethod
     def _serve(source: Source, event: int) -> Any:
@@ -226,6 +257,13 @@ class Ring:
         if self._sources.get(descriptor) is source:
             self._reads[descriptor] = source.read
 
+    def opened(self, source: Source) -> None:
+        """Called when a source is not in its opening any more."""
+        descriptor = source.fileno()
+        if self._sources.get(descriptor) is source:
+            self._openings.epoll.unregister(descriptor)
+            self._epoll.register(descriptor, self._events[descriptor])
+
     def removeAll(self) -> list[Source]:
         """Remove and return all connections."""
         sources = list(self._sources.values())
@@ -252,10 +290,11 @@ class Ring:
         events = before | more
         if before == events:
             return
+        epoll = self._openings.epoll if source.isOpening else self._epoll
         if before:
-            self._epoll.modify(descriptor, events)
+            epoll.modify(descriptor, events)
         else:
-            self._epoll.register(descriptor, events)
+            epoll.register(descriptor, events)
             self._sources[descriptor] = source
             self._reads[descriptor] = source.read
         self._events[descriptor] = events
@@ -267,9 +306,28 @@ class Ring:
         left = self._events[descriptor] & ~events
         if left == self._events[descriptor]:
             return
+        epoll = self._openings.epoll if source.isOpening else self._epoll
         if left:
-            self._epoll.modify(descriptor, left)
+            epoll.modify(descriptor, left)
             self._events[descriptor] = left
         else:
-            self._epoll.unregister(descriptor)
+            epoll.unregister(descriptor)
             del self._events[descriptor], self._sources[descriptor], self._reads[descriptor]
+
+
+@implementer(IReadDescriptor)
+class _Openings:
+    """The ring's connections in their opening: a reader of its own, so that the reactor serves both in each turn."""
+
+    def __init__(self, ring: Ring) -> None:
+        self.epoll = select.epoll()
+        self.doRead = ring.serveOpenings
+        self.connectionLost = ring.connectionLost
+
+    def fileno(self) -> int:
+        """Returns the descriptor of the epoll set, which is readable while one of its connections is ready."""
+        return self.epoll.fileno()
+
+    def logPrefix(self) -> str:
+        """The name in Twisted's log."""
+        return "openings"

@@ -26,7 +26,7 @@ from wsd.logs import ConnectionLog
 from wsd.metrics import TlsHandshakes
 from wsd.policies.address import TlsInfo
 
-_PASSED = {"setWaterMarks", "limitKernelBuffer", "via", "facts", "waited"}
+_PASSED = {"setWaterMarks", "limitKernelBuffer", "via", "facts", "waited", "headRead"}
 _PASSED |= {"getTcpNoDelay", "setTcpNoDelay", "getTcpKeepAlive", "setTcpKeepAlive"}
 """Attributes that are passed on from the transport below, if it has them."""
 

@@ -29,6 +29,9 @@ class AcceptedTransport(Sending):
     receiver: Any = None
     """The object whose `dataReceived` gets what is read, or None for the protocol. Set by `setReceiver` alone."""
 
+    isOpening = True
+    """Whether no whole request head has been read. The ring gives all such connections a part of its time together."""
+
     @property
     def wire(self) -> AcceptedTransport:
         """wsd's own transport: this one, which the layers above it pass on."""
@@ -73,6 +76,14 @@ class AcceptedTransport(Sending):
         ring: Any = self.reactor
         if isinstance(ring, Ring):
             ring.readChanged(self)
+
+    def headRead(self) -> None:
+        """Called when a whole request head has been read: the opening is over."""
+        if self.isOpening:
+            ring: Any = self.reactor
+            if isinstance(ring, Ring):
+                ring.opened(self)
+            self.isOpening = False
 
     # -- ending ---------------------------------------------------------------------------------------------------
 
@@ -189,7 +200,7 @@ class TCPTransport(AcceptedTransport, tcp.Server):
 _NAMES = (
     *("reactor", "socket", "fileno", "protocol", "server", "client", "hostname", "sessionno", "connected"),
     *("high", "low", "_gathering", "unsent", "_sent", "_socketReader", "receiver"),
-    *("producerPaused", "producer", "streamingProducer"),
+    *("producerPaused", "producer", "streamingProducer", "isOpening"),
 )
 """The attributes of a transport with an open WebSocket."""
 

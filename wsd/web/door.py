@@ -136,9 +136,16 @@ class Door(Protocol):
         """Begin with the first head, which ends at `end`."""
         admitted = self.admit(buffer[:end], lambda: buffer[end + len(END) :])
         if admitted is not None:
+            self._headRead()
             self._channel = channel = Channel(self._site, self._ending, self.admit)
             channel.makeConnection(self.transport)
             channel.begin(admitted, buffer[end + len(END) :])
+
+    def _headRead(self) -> None:
+        """Let the transport know that the opening is over, if it is our own."""
+        headRead = getattr(self.transport, "headRead", None)
+        if headRead is not None:
+            headRead()
 
     def admit(self, data: bytes, rest: Callable[[], bytes]) -> Admitted | None:
         """
@@ -261,8 +268,8 @@ class Door(Protocol):
         if self._channel is not None:
             self._channel.detach()
         self._ending.stopWaiting()
-        site = self._site
-        self._openedAt = site.timer.now
+        self._headRead()
+        self._openedAt = self._site.timer.now
         self._connection = connection = factory.build()
         self._setWaterMarks(self._policies, factory.policies)
         connection.makeConnection(self.transport)
@@ -358,6 +365,7 @@ class Door(Protocol):
         """Hold the places of a WebSocket that has come from another process. It was admitted there."""
         site = self._site
         self.transport, self._connection = transport, connection
+        self._headRead()
         site.doors.add(self)
         self._places = Places(site.admission)
         self._ending = Ending(site, transport)

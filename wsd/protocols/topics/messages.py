@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from wsd.policies.jsontexts import TooManyValues, readJson
 from wsd.protocols.topics.errors import TopicError
 from wsd.protocols.topics.members import Member
 from wsd.protocols.topics.position import Position, readPosition
@@ -166,8 +167,10 @@ class TopicRequest:
 def readRequest(text: str) -> TopicRequest:
     """A client's message. Raises TopicError, whose `id` is that of the message where it could be read."""
     try:
-        found = json.loads(text, parse_constant=_noConstant)
-    except (ValueError, RecursionError):
+        found = readJson(text)
+    except TooManyValues as error:
+        raise TopicError("too_large", str(error)) from None
+    except ValueError:
         raise _bad(f"this is not JSON; {_EXAMPLE}") from None
     if not isinstance(found, dict) or len(found) != 1:
         raise _bad(f"a message is an object with one key, its name; {_EXAMPLE}")
@@ -181,10 +184,6 @@ def readRequest(text: str) -> TopicRequest:
         given = content.get("id")
         error.requestId = given if isinstance(given, str | int) and not isinstance(given, bool) else None
         raise
-
-
-def _noConstant(name: str) -> float:
-    raise ValueError(name)
 
 
 def _read(name: str, content: dict[str, Any], readers: Mapping[str, Callable[[object], Any]]) -> dict[str, Any]:

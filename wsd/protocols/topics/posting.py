@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from zope.interface import implementer
 
 from wsd.connection import Refused
+from wsd.policies.jsontexts import TooManyValues, checkValues, readJson
 from wsd.protocols.topics.errors import TopicError
 from wsd.protocols.topics.messages import JSON
 from wsd.protocols.topics.publication import TopicMessage
@@ -84,6 +84,11 @@ def messagesOf(content: bytes) -> list[TopicMessage]:
     # Before they are parsed: a body may have a million lines.
     if len(lines) > _MAX_LINES:
         raise TopicError("too_large", f"the body has {len(lines)} messages; {_MAX_LINES} may be published at once")
+    try:
+        # The signs that are counted are the same in ASCII and UTF-8.
+        checkValues(content.decode("latin-1"))
+    except TooManyValues as error:
+        raise TopicError("too_large", str(error)) from None
     for number, line in lines:
         _checkJson(line, f"line {number}")
     return [TopicMessage(line, isBinary=False, mediaType=JSON) for _, line in lines]
@@ -102,10 +107,8 @@ def _decode(content: bytes, what: str) -> str:
 
 def _checkJson(content: bytes, what: str) -> None:
     try:
-        json.loads(_decode(content, what), parse_constant=_noConstant)
-    except (ValueError, RecursionError):
+        readJson(_decode(content, what))
+    except TooManyValues as error:
+        raise TopicError("too_large", str(error)) from None
+    except ValueError:
         raise TopicError("bad_message", f"{what} is not JSON") from None
-
-
-def _noConstant(name: str) -> None:
-    raise ValueError(name)
