@@ -132,7 +132,9 @@ class TestXmpp:
         ledger = Ledger(1000, Meter(budget, use))
         ledger.take("a", 100)
         ledger.take("b", 50)
-        assert kinds(budget) == {use.name: 150}
+        ledger.takeConnected(7)
+        assert kinds(budget) == {use.name: 157}
+        ledger.takeConnected(-7)
         ledger.take("a", -100)
         ledger.take("b", -50)
         assert kinds(budget) == {}
