@@ -22,7 +22,8 @@ from lxml import etree
 from twisted.web import http
 
 from tests.daemon import slowness
-from wsd.auth.tokens import Keys, TokenError, Verifier
+from wsd.auth.outcome import TokenError
+from wsd.auth.tokens import Keys, Verifier
 from wsd.connection import Closed
 from wsd.frames.deflate import Deflater
 from wsd.head import Headers, Refused, parseHead
