@@ -14,6 +14,7 @@ from wsd.policies.budget import Budget, MemoryUse
 from wsd.policies.meter import Meter
 from wsd.protocols.blob.backlog import Backlog
 from wsd.protocols.canvas.board import Boards
+from wsd.protocols.canvas.frame import Png
 from wsd.protocols.canvas.picture import Region, Size
 from wsd.protocols.echo import EchoFactory
 from wsd.protocols.pywebsocket.exchange import BINARY, LOST
@@ -100,6 +101,40 @@ class TestCanvases:
         board.paintRegion(Region(0, 0, Size(1, 1)), bytes(4), Size(10, 10))
         assert kinds(budget) == {"canvases": 800}
 
+    def test_count_with_their_png(self, boards: Boards, budget: Budget) -> None:
+        board = boards.take("a")
+        frame = board.paint(Size(10, 10), bytes(400))
+        assert board.encoding() is frame
+        assert kinds(budget) == {"canvases": 400}
+        board.encoded(Png(frame, bytes(30)))
+        assert kinds(budget) == {"canvases": 430}
+        board.paint(Size(10, 10), bytes(400))
+        assert kinds(budget) == {"canvases": 400}
+
+    def test_count_with_the_older_frame_that_is_encoded(self, boards: Boards, budget: Budget) -> None:
+        board = boards.take("a")
+        board.paint(Size(10, 10), bytes(400))
+        older = board.encoding()
+        assert older is not None
+        board.paint(Size(10, 5), bytes(200))
+        assert kinds(budget) == {"canvases": 600}
+        board.encoded(Png(older, bytes(30)))
+        assert kinds(budget) == {"canvases": 630}
+        board.encoding()
+        board.encoded(None)
+        assert kinds(budget) == {"canvases": 630}
+        boards.clear()
+        assert budget.used == 0
+
+    def test_that_are_dropped_count_while_they_are_encoded(self, boards: Boards, budget: Budget) -> None:
+        board = boards.take("a")
+        frame = board.paint(Size(10, 10), bytes(400))
+        board.encoding()
+        boards.clear()
+        assert kinds(budget) == {"canvases": 400}
+        board.encoded(Png(frame, bytes(30)))
+        assert budget.used == 0
+
     def test_are_gone_when_they_were_idle(self, boards: Boards, budget: Budget, clock: Clock) -> None:
         boards.take("a").paint(Size(10, 10), bytes(400))
         clock.advance(61)
@@ -132,7 +167,9 @@ class TestXmpp:
         ledger = Ledger(1000, Meter(budget, use))
         ledger.take("a", 100)
         ledger.take("b", 50)
-        assert kinds(budget) == {use.name: 150}
+        ledger.takeConnected(7)
+        assert kinds(budget) == {use.name: 157}
+        ledger.takeConnected(-7)
         ledger.take("a", -100)
         ledger.take("b", -50)
         assert kinds(budget) == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 import zlib
 from contextlib import suppress
 
@@ -314,3 +315,23 @@ class TestPermessageDeflate:
 
     def test_is_agreed_on_once_among_others(self) -> None:
         assert answer("foo; bar, permessage-deflate, permessage-deflate, baz") == "permessage-deflate"
+
+
+def test_long_offers_are_not_kept() -> None:
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(64):
+            assert answer(f"permessage-deflate{f';a{number}' * 3000}") is None
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 1_000_000
+
+
+def test_an_offer_with_all_parameters_is_accepted() -> None:
+    every = (
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=12; "
+        "client_max_window_bits=11"
+    )
+    assert answer(every) == every

@@ -6,23 +6,32 @@ Each example is one call in the daemon. A slow machine may take as many times lo
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache
+from itertools import product
+from tempfile import NamedTemporaryFile
 
 import pytest
+from lxml import etree
 from twisted.web import http
 
 from tests.daemon import slowness
+from wsd.auth.outcome import TokenError
+from wsd.auth.tokens import Keys, Verifier
 from wsd.connection import Closed
 from wsd.frames.deflate import Deflater
-from wsd.head import Refused, parseHead
-from wsd.policies.negotiation import Deflate, offeredExtensions, offeredSubprotocols
+from wsd.head import Headers, Refused, parseHead
+from wsd.policies.negotiation import Deflate, acceptDeflate, offeredExtensions, offeredSubprotocols
+from wsd.protocols.soap.contenttype import parameters
 from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.reader import EnvelopeReader
+from wsd.protocols.soap.schema.validator import Validator
 from wsd.protocols.topics.errors import TopicError
 from wsd.protocols.topics.messages import readRequest
 from wsd.protocols.topics.posting import messageOf, messagesOf
@@ -34,7 +43,7 @@ from wsd.protocols.yjs.updates import updateChecks
 BOUND = 0.05
 """Seconds of CPU time."""
 MIB = 1 << 20
-_REFUSALS = (Closed, Fault, MalformedMessage, Refused, StreamError, TopicError)
+_REFUSALS = (Closed, Fault, MalformedMessage, Refused, StreamError, TokenError, TopicError)
 
 Steps = Iterator[object]
 
@@ -139,6 +148,57 @@ UPDATES = (
 )
 
 
+TOKENS = ({"alg": "HS256"}, {"alg": "HS256", "kid": "9" * 4000}, {"alg": "HS256", "crit": ["b64"] * 700})
+CLAIMS = ("[" * 5000, '{"exp":' + "9" * 4299 + "}", '{"exp":1e999}', f'{{"aud":[{",".join(["1"] * 2500)}],"exp":9e9}}')
+TYPES = (
+    "a/b" + ";a" * 8000,
+    'a/b;a="' + chr(92) * 16_000,
+    "a/b" + (";" + " " * 99) * 160,
+    "a/b" + ';a="b' * 3000,
+)
+EXTENSIONS = (
+    "permessage-deflate" + ";a" * 7000,
+    "permessage-deflate;server_max_window_bits=" + "9" * 16_000,
+    ",".join(["permessage-deflate;server_max_window_bits=99"] * 350),
+    'permessage-deflate;a="' + (chr(92) + "a") * 7000,
+    "permessage-deflate;a" + " " * 15_000 + "=",
+)
+SCHEMA = """<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema"><xs:element name="r"><xs:complexType><xs:sequence>
+<xs:element name="i" maxOccurs="unbounded"><xs:complexType><xs:attribute name="k" type="{}"/></xs:complexType>
+</xs:element></xs:sequence></xs:complexType>
+<xs:unique name="u"><xs:selector xpath="i"/><xs:field xpath="@k"/></xs:unique></xs:element></xs:schema>"""
+
+
+@cache
+def verifier() -> Verifier:
+    with NamedTemporaryFile() as file:
+        file.write(b"s" * 32)
+        file.flush()
+        return Verifier(Keys(file.name), "audience", "issuer")
+
+
+def verify(header: object, claims: str) -> None:
+    """Verify a token with these claims, whose signature is right."""
+    parts = [base64.urlsafe_b64encode(part.encode()).rstrip(b"=") for part in (json.dumps(header), claims)]
+    signature = hmac.digest(b"s" * 32, b".".join(parts), "sha256")
+    token = b".".join((*parts, base64.urlsafe_b64encode(signature).rstrip(b"=")))
+    verifier().verify(token.decode())
+
+
+def extensions(value: str) -> None:
+    """Read what a client offers, and accept what can be."""
+    acceptDeflate(offeredExtensions(Headers([("sec-websocket-extensions", value)])))
+
+
+def validated(kind: str, value: str) -> Callable[[], Steps]:
+    """Validate an element of the largest size that is not left to a thread."""
+    size = 128 * 1024
+    schema = etree.fromstring(SCHEMA.format(kind))
+    validator = Validator(etree.XMLSchema(schema), [schema])
+    items = "".join(f'<i k="{value}{number}"/>' for number in range(size // 15))
+    return once(validator.check, etree.fromstring(f"<r>{items}</r>"), size)
+
+
 @pytest.mark.parametrize(
     "steps",
     [
@@ -151,6 +211,14 @@ UPDATES = (
         *(pytest.param(fed(text.encode()), id=f"soap-{index}") for index, text in enumerate(ELEMENTS)),
         *(pytest.param(lambda data=data: updateChecks(data), id=f"yjs-{index}") for index, data in enumerate(UPDATES)),
         pytest.param(inflating, id="deflate"),
+        *(
+            pytest.param(once(verify, header, claims), id=f"token-{index}")
+            for index, (header, claims) in enumerate(product(TOKENS, CLAIMS))
+        ),
+        *(pytest.param(once(parameters, text), id=f"type-{index}") for index, text in enumerate(TYPES)),
+        *(pytest.param(once(extensions, text), id=f"extensions-{index}") for index, text in enumerate(EXTENSIONS)),
+        *(pytest.param(validated(kind, ""), id=f"schema-{kind}") for kind in ("xs:string", "xs:int", "xs:decimal")),
+        pytest.param(validated("xs:int", "x"), id="schema-errors"),
     ],
 )
 def test_no_input_holds_the_reactor(steps: Callable[[], Steps]) -> None:

@@ -14,6 +14,8 @@ _PARAMETER = re.compile(rf'({_TCHAR}++)(?:[ \t]*+=[ \t]*+(?:({_TCHAR}++)|"((?:{_
 """A parameter. A quoted value must be a token after unescaping (RFC 6455 9.1)."""
 _BITS = re.compile(r"(?:[89]|1[0-5])\Z")
 _FLAGS = ("server_no_context_takeover", "client_no_context_takeover")
+_USUAL = 200
+"""Characters up to which an offer is cached. Those of browsers have fewer than 60."""
 _LEAST_BITS = 9
 """zlib deflates raw streams with a window of at least 2**9 bytes."""
 
@@ -59,12 +61,13 @@ def offeredExtensions(headers: Headers) -> Offers:
     parameters.
     """
     value = headers.byName.get("sec-websocket-extensions")
-    return () if value is None else _read(value)
+    if value is None:
+        return ()
+    return _readCached(value) if len(value) <= _USUAL else _read(value)
 
 
-@lru_cache(64)
 def _read(value: str) -> Offers:
-    """Parse Sec-WebSocket-Extensions. Cached, since browsers send one of a few values."""
+    """Parse Sec-WebSocket-Extensions."""
     offers = []
     for element in value.split(","):
         if not element.strip(" \t"):
@@ -75,6 +78,10 @@ def _read(value: str) -> Offers:
             raise _malformed(name)
         offers.append((name, tuple(map(_parameter, parameters))))
     return tuple(offers)
+
+
+_readCached = lru_cache(64)(_read)
+"""The same for usual values: browsers send one of a few. An unusual one would keep up to a mebibyte."""
 
 
 def _parameter(text: str) -> tuple[str, str | None]:
@@ -108,7 +115,9 @@ class Deflate:
 def acceptDeflate(offers: Offers) -> Deflate | None:
     """Accept the first possible offer of permessage-deflate (RFC 7692 5.1). Returns None if all are declined."""
     for name, parameters in offers:
-        if name == "permessage-deflate" and (agreed := _accept(parameters)) is not None:
+        # There are four parameters, none of which may be repeated.
+        isPossible = name == "permessage-deflate" and len(parameters) <= 4
+        if isPossible and (agreed := _accept(parameters)) is not None:
             return agreed
     return None
 

@@ -363,6 +363,54 @@ class TestResume:
         assert enabled.attrs == {}
 
 
+class TestWhatAConnectedClientHasNotAcknowledged:
+    """It is counted as well, though it has a limit of its own; never twice, and not when it is gone."""
+
+    @pytest.fixture
+    def alice(self, host: Host) -> Talker:
+        alice: Talker = host.login("alice")
+        return alice
+
+    def test_counts_until_it_is_acknowledged(self, host: Host, alice: Talker) -> None:
+        bob, _ = managed(host, "bob")
+        before = host.server.sessionMemory.connected
+        alice.say(message(bob.jid, "x" * 5_000))
+        assert host.server.sessionMemory.connected - before > 5_000
+        bob.say(a(sum(each.name in ("message", "presence", "iq") for each in bob.heard())))
+        assert host.server.sessionMemory.connected == before
+
+    def test_counts_once_when_the_connection_is_lost_and_resumed(self, host: Host, alice: Talker) -> None:
+        memory = host.server.sessionMemory
+        bob, resumeId = managed(host, "bob")
+        before = memory.connected
+        alice.say(message(bob.jid, "x" * 5_000))
+        counted = memory.connected
+        bob.lose()
+        assert memory.connected == before
+        assert memory.total > 5_000
+        resume(host, "bob", resumeId, 0)
+        assert (memory.connected, memory.total) == (counted, 0)
+
+    @pytest.mark.parametrize("isResumable", [True, False])
+    def test_is_given_back_with_the_session(self, host: Host, alice: Talker, isResumable: bool) -> None:
+        before = host.server.sessionMemory.connected
+        bob, _ = managed(host, "bob", isResumable)
+        alice.say(message(bob.jid, "x" * 5_000))
+        assert host.server.sessionMemory.connected > before + 5_000
+        bob.lose()
+        host.pass_(301)
+        assert (host.server.sessionMemory.connected, host.server.sessionMemory.total) == (before, 0)
+
+    def test_is_given_back_when_it_is_too_much(self, tmp_path: Path) -> None:
+        host = Host(tmp_path, "alice", "bob", max_stanza=10_000)
+        alice, (bob, _) = host.login("alice"), managed(host, "bob")
+        for _ in range(17):
+            alice.say(message(bob.jid, "x" * 9_500))
+        assert host.server.sessionMemory.connected > 16 * 9_500
+        host.pass_(0)
+        assert host.server.sessionMemory.connected < 9_500
+
+
 class TestWhatIsHeld:
     """The memory of a session whose connection is lost: bytes are counted, not stanzas."""
 

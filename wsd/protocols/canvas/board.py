@@ -36,7 +36,7 @@ class Board:
         """`changed` is called when the board takes more bytes of memory, or fewer."""
         self._changed = changed
         self.memory = 0
-        """Bytes of memory that its picture takes."""
+        """Bytes of memory that it takes: its picture, the PNG, and an older frame that is being encoded."""
         self.id = newId()
         """Distinguishes its frames from those of an earlier canvas with the same name."""
         self.participants: set[Participant] = set()
@@ -46,6 +46,8 @@ class Board:
         self.left = clock.seconds()
         """When the last participant left; until the first one has come, when the canvas was made."""
         self._picture: Picture | None = None
+        self._encoding: CanvasFrame | None = None
+        self._isDropped = False
         self._clock = clock
         self._isCounting = False
 
@@ -95,16 +97,39 @@ class Board:
             number, time, size, pixels, isFirst = saved["frame"]
             self.frame = CanvasFrame(number, time, Size(*size), pixels, isFirst)
             self._drawn(self.frame.size).replace(self.frame.size, pixels)
-            self._weigh(self._drawn(self.frame.size).memory)
+            self._weigh()
 
-    def _weigh(self, memory: int) -> None:
+    def encoding(self) -> CanvasFrame | None:
+        """Called when encoding begins. Returns the frame to encode, which is the newest."""
+        self._encoding = self.frame
+        return self.frame
+
+    def encoded(self, png: Png | None) -> None:
+        """Called when the frame is encoded, or could not be."""
+        self._encoding = None
+        if png is not None:
+            self.png = png
+        self._weigh()
+
+    def dropped(self) -> None:
+        """Called when the canvas is dropped. A frame that is being encoded still takes memory."""
+        self._isDropped = True
+        self._weigh()
+
+    def _weigh(self) -> None:
+        memory = self._sizeOf(self._encoding)
+        if not self._isDropped:
+            memory += 0 if self._picture is None else self._picture.memory
+            if self.png is not None:
+                memory += len(self.png.content) + self._sizeOf(self.png.frame)
         before, self.memory = self.memory, memory
         if memory != before:
             self._changed(memory - before)
 
-    def dropped(self) -> None:
-        """Called when the canvas is dropped."""
-        self._weigh(0)
+    def _sizeOf(self, frame: CanvasFrame | None) -> int:
+        """The bytes of a frame, unless they are those of the picture."""
+        isCounted = frame is self.frame and not self._isDropped
+        return 0 if frame is None or isCounted else len(frame.pixels.payload)
 
     def _countSoon(self) -> None:
         if not self._isCounting:
@@ -123,7 +148,7 @@ class Board:
 
     def _framed(self, picture: Picture) -> CanvasFrame:
         self.frame, self.png = CanvasFrame.after(self.frame, self._clock.seconds(), picture.size, picture.pixels), None
-        self._weigh(picture.memory)
+        self._weigh()
         return self.frame
 
 

@@ -54,13 +54,12 @@ class Encoder:
             self._waiting[board].append(done)
         else:
             self._waiting[board] = [done]
-            self._share.run(encode, board.frame).addBoth(self._tell, board)
+            self._share.run(encode, board.encoding()).addBoth(self._tell, board)
         return done
 
     def _tell(self, made: Png | Failure, board: Board) -> None:
         waiting = self._waiting.pop(board)
-        if isinstance(made, Png):
-            board.png = made
+        board.encoded(made if isinstance(made, Png) else None)
         for each in waiting:
             if isinstance(made, Failure):
                 each.errback(made)

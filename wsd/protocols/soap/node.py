@@ -52,12 +52,12 @@ class Node:
             return Answer("", envelope.version)
         try:
             bound = self.service.select(body, envelope.addressing.Action or action)
-            if self.service.contract.isCostly:
-                return _pending(envelope, self._validateInThread(envelope, bound, document.size, requester))
-            invalid = self.service.contract.valid(body, document.size)
+            if self.service.contract.takesLong(document.size):
+                return _pending(envelope, self._readInThread(envelope, bound, document.size, requester))
+            arguments = self._read(bound, body, document.size)
         except Exception as error:
             return self._failed(envelope, None, error, requester)
-        return self._call(envelope, bound, invalid, requester)
+        return self._call(envelope, bound, arguments, requester)
 
     def refuse(self, envelope: Envelope, fault: Fault, requester: Requester) -> Answer:
         """Returns the answer with a fault to a request that is not processed."""
@@ -69,31 +69,28 @@ class Node:
             operation = self.service.contract.byAction.get(envelope.addressing.Action)
             envelope.isOneWay = operation is None or operation.output is None
 
-    async def _validateInThread(
-        self, envelope: Envelope, bound: BoundFunction, size: int, requester: Requester
-    ) -> Answer:
-        """Answers a request whose validation may take long."""
+    def _read(self, bound: BoundFunction, body: Any, size: int) -> dict[str, Any]:
+        """Returns the arguments of a function, from a request of `size` bytes. Raises `Fault` if it is not valid."""
+        invalid = self.service.contract.valid(body, size)
+        if invalid:
+            raise Fault(f"the request violates the contract: {invalid}")
+        return self.service.arguments(bound, body)
+
+    async def _readInThread(self, envelope: Envelope, bound: BoundFunction, size: int, requester: Requester) -> Answer:
+        """Answers a request that may take long to validate."""
         try:
-            invalid = await self._onThread(
-                bound.operation, self.service.contract.valid, element=envelope.body, size=size
-            )
+            arguments = await self._onThread(bound.operation, self._read, bound=bound, body=envelope.body, size=size)
         except CancelledError:
             raise
         except Exception as error:
             return self._failed(envelope, None, error, requester)
-        answer = self._call(envelope, bound, invalid, requester)
+        answer = self._call(envelope, bound, arguments, requester)
         return answer if isinstance(answer, Answer) else await answer.result
 
     def _call(
-        self, envelope: Envelope, bound: BoundFunction, invalid: str, requester: Requester
+        self, envelope: Envelope, bound: BoundFunction, arguments: dict[str, Any], requester: Requester
     ) -> Answer | PendingAnswer:
-        """Calls the function. `invalid` is the first validation error of the request, "" for none."""
-        try:
-            if invalid:
-                raise Fault(f"the request violates the contract: {invalid}")
-            arguments = self.service.arguments(bound, envelope.body)
-        except Fault as fault:
-            return self._faultAnswer(envelope, fault, requester)
+        """Calls the function."""
         try:
             if bound.wantsCall:
                 arguments["call"] = Call(self.service, envelope.version, requester, envelope.addressing)

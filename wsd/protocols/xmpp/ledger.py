@@ -43,6 +43,8 @@ class Ledger:
     def __init__(self, most: int, meter: Meter | None = None) -> None:
         self._meter = meter
         self.total = 0
+        self.connected = 0
+        """Bytes held for clients with a connection, which the limits here are not for: a connection has its own."""
         self.most = most
         self._held: dict[str, int] = {}
 
@@ -57,10 +59,18 @@ class Ledger:
     def take(self, holder: str, size: int) -> None:
         """Charge a holder with `size` bytes; a negative size gives them back."""
         self.total += size
-        if self._meter is not None:
-            self._meter.put(self.total)
+        self._tell()
         held = self.held(holder) + size
         if held:
             self._held[holder] = held
         else:
             self._held.pop(holder, None)
+
+    def takeConnected(self, size: int) -> None:
+        """Count `size` bytes more for clients with a connection; a negative size gives them back."""
+        self.connected += size
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._meter is not None:
+            self._meter.put(self.total + self.connected)

@@ -166,6 +166,8 @@ class Session:
         """The holder to whom its memory is charged while it has no stream."""
         self.held = 0
         """Bytes charged to the holder."""
+        self._counted = 0
+        """Unacknowledged bytes that are counted while it has a stream."""
         self._most = options.unacknowledged
         self._mostBytes = _MOST_UNACKNOWLEDGED * options.max_stanza
         self._memory = memory
@@ -201,6 +203,7 @@ class Session:
         entry = Entry(stanza.toXml(), self, receipt, spooled)
         outbound = self.pinged if self.inbound is None else self.outbound
         outbound.add(entry)
+        self._count()
         if receipt is not None:
             receipt.entries.append(entry)
             if stream is None:
@@ -263,6 +266,7 @@ class Session:
             if entry.spooled:
                 self._spool.drop(self.user, entry.spooled)
             entry.settle()
+        self._count()
         self.deliverStored()
         self._ask()
 
@@ -304,6 +308,7 @@ class Session:
     def end(self) -> None:
         """End the session, and stop its timers."""
         self.state = SessionState.ENDED
+        self._count()
         self._stopExpiry()
         if self.inbound is not None:
             self.inbound.stopTimer()
@@ -313,7 +318,14 @@ class Session:
             self.expiry.cancel()
         self.expiry = None
 
-    # -- memory while there is no stream --------------------------------------------------------------------------
+    # -- memory ---------------------------------------------------------------------------------------------------
+
+    def _count(self) -> None:
+        """Count what is not acknowledged, unless the holder is charged with it already."""
+        size = 0 if self.held or self.state is SessionState.ENDED else self.outbound.size + self.pinged.size
+        if size != self._counted:
+            self._memory.takeConnected(size - self._counted)
+            self._counted = size
 
     def weight(self) -> int:
         """The bytes of memory that the session takes."""
@@ -328,9 +340,11 @@ class Session:
             return False
         self._memory.take(self.holder, size)
         self.held += size
+        self._count()
         return True
 
     def release(self) -> None:
         """Give back everything held."""
         self._memory.take(self.holder, -self.held)
         self.held = 0
+        self._count()

@@ -147,3 +147,51 @@ class TestInAThread:
         assert "violates the contract" in fault(talker.ask(self.block("x")))[1]
         assert fault(talker.ask(self.block("a" * 60)))[0] == "s:Sender"
         assert text(talker.ask(self.block("ab")), "//text") == "ba"
+
+
+MANY = """<xs:element name="Join"><xs:complexType><xs:sequence>
+<xs:element name="text" type="xs:string" maxOccurs="unbounded"/></xs:sequence></xs:complexType></xs:element>
+<xs:element name="JoinResponse"><xs:complexType><xs:sequence><xs:element name="text" type="xs:string"/>
+</xs:sequence></xs:complexType></xs:element>"""
+
+
+class Joining:
+    @staticmethod
+    def join(text: list[str]) -> str:
+        return str(len(text))
+
+
+joining = Joining()
+
+
+class TestALargeMessage:
+    """It is validated and read in a thread, whatever its contract: a mebibyte takes up to 0.2 seconds."""
+
+    @pytest.fixture
+    def daemon(self, tmp_path: Path) -> Daemon:
+        file = tmp_path / "joining.xsd"
+        file.write_text(f"{HEAD}{MANY}</xs:schema>", "utf-8")
+        daemon = daemonOf(contract=str(file), service="tests.protocols.soap.schema.test_validator:joining")
+        daemon.pool.slow = True
+        return daemon
+
+    def join(self, count: int) -> str:
+        return envelope(f"<Join>{'<text/>' * count}</Join>")
+
+    def test_waits_for_a_thread(self, daemon: Daemon) -> None:
+        talker = Talker(daemon)
+        assert talker.say(self.join(20_000)) == []
+        daemon.pool.catchUp()
+        (answer,) = talker.heard()
+        assert text(answer, "//text") == "20000"
+
+    def test_is_told_what_is_wrong(self, daemon: Daemon) -> None:
+        talker = Talker(daemon)
+        assert talker.say(self.join(20_000).replace("<text/></", "<no/></")) == []
+        daemon.pool.catchUp()
+        (answer,) = talker.heard()
+        assert "violates the contract" in fault(answer)[1]
+
+    def test_a_small_one_does_not_wait(self, daemon: Daemon) -> None:
+        talker = Talker(daemon)
+        assert text(talker.ask(self.join(10)), "//text") == "10"
