@@ -9,6 +9,7 @@ and what follows the Header are parsed.
 from __future__ import annotations
 
 import re
+from string import ascii_letters, digits
 from typing import Any, NamedTuple
 
 from wsd.protocols.soap.envelope import Addressing, Envelope, isAddressing
@@ -18,11 +19,9 @@ _MOST_HEADERS = 64
 """Limit of the headers that are known. When there are more, all are forgotten."""
 _LONGEST = 2048
 """Limit in bytes of a header that is kept."""
-_MESSAGE_ID = b"MessageID>"
-_HEADER = b"Header>"
 _START = re.compile(rb"<([\w:.-]+)")
-_TEXT = re.compile(rb"[\w:.-]+")
-"""Matches a text without markup and white space."""
+_PLAIN = (ascii_letters + digits + ":._-").encode()
+"""The characters of a MessageID that are neither markup nor white space."""
 
 
 class KnownHeader(NamedTuple):
@@ -32,21 +31,16 @@ class KnownHeader(NamedTuple):
     version: Version
     addressing: Addressing
 
+    def withId(self, messageId: str) -> Addressing:
+        """Returns the addressing of another message."""
+        known = self.addressing
+        return Addressing(
+            known.Action, known.To, messageId, known.RelatesTo, known.ReplyTo, known.FaultTo, known.From, True
+        )
 
-class RepeatedHeader(NamedTuple):
-    """The known header of a message, with the MessageID of this one, and the message without it."""
 
-    version: Version
-    addressing: Addressing
-    rest: bytes
-
-
-class _Place(NamedTuple):
-    """The offsets of the text of a MessageID, and of the end of the Header."""
-
-    start: int
-    end: int
-    headerEnd: int
+RepeatedHeader = tuple[KnownHeader, str, bytes]
+"""The known header of a message, the MessageID of this one, and the message without its Header."""
 
 
 _known: dict[tuple[bytes, bytes], KnownHeader] = {}
@@ -55,30 +49,24 @@ _known: dict[tuple[bytes, bytes], KnownHeader] = {}
 
 def repeatedHeader(data: bytes) -> RepeatedHeader | None:
     """Returns the header of a message if it is known."""
-    place = _placeIn(data)
-    if place is None:
-        return None
-    start, end, headerEnd = place
+    start, end, headerEnd = _placeIn(data)
     known = _known.get((data[:start], data[end:headerEnd]))
-    if known is None or _TEXT.fullmatch(data, start, end) is None:
+    if known is None:
         return None
-    same = known.addressing
-    addressing = Addressing(
-        same.Action, same.To, data[start:end].decode(), same.RelatesTo, same.ReplyTo, same.FaultTo, same.From, True
-    )
-    return RepeatedHeader(known.version, addressing, known.start + data[headerEnd:])
+    messageId = data[start:end]
+    if not messageId or messageId.translate(None, _PLAIN):
+        return None
+    return known, messageId.decode(), known.start + data[headerEnd:]
 
 
 def remember(data: bytes, root: Any, envelope: Envelope) -> None:
     """Keeps the header of a valid message, unless more than its MessageID can differ or it has blocks of others."""
-    place = _placeIn(data) if envelope.addressing.MessageID else None
-    if place is None:
-        return
-    start, end, headerEnd = place
+    start, end, headerEnd = _placeIn(data)
     head, first = data[:headerEnd], data.find(b"<", 1)
     name = _START.match(data, first)
     isPlain = (
-        name is not None
+        0 < start < end < headerEnd
+        and name is not None
         and head.endswith(b"</%b>" % name[1])
         # There is one element with each of these names, so they are those that were read.
         and head.count(b"Header") == head.count(b"MessageID") == 2
@@ -95,11 +83,10 @@ def remember(data: bytes, root: Any, envelope: Envelope) -> None:
         _known[data[:start], data[end:headerEnd]] = KnownHeader(data[:first], envelope.version, envelope.addressing)
 
 
-def _placeIn(data: bytes) -> _Place | None:
-    """Returns where the text of the first MessageID is, and where the Header seems to end; None if there are none."""
-    start = data.find(_MESSAGE_ID, 0, _LONGEST) + len(_MESSAGE_ID)
-    if start < len(_MESSAGE_ID):
-        return None
-    end = data.find(b"<", start, _LONGEST)
-    headerEnd = data.find(_HEADER, end, _LONGEST) + len(_HEADER)
-    return _Place(start, end, headerEnd) if end > 0 and headerEnd > end else None
+def _placeIn(data: bytes) -> tuple[int, int, int]:
+    """Returns where the first MessageID begins and ends, and where the Header seems to end; 0 if there are none."""
+    start = data.find(b"MessageID>", 0, _LONGEST) + 10
+    if start < 10:
+        return 0, 0, 0
+    end = data.find(b"<", start)
+    return start, end, data.find(b"Header>", end, _LONGEST) + 7

@@ -195,10 +195,11 @@ class Node:
 
 
 def _envelopeOf(document: Document, spoken: Version) -> Envelope:
-    repeated = document.repeated
-    if repeated is None or repeated.version is not spoken:
-        return readEnvelope(document.root, spoken)
-    return readWithout(document.rootWithoutHeader, spoken, repeated.addressing)
+    if document.repeated is not None:
+        known, messageId, _ = document.repeated
+        if known.version is spoken:
+            return readWithout(document.rootWithoutHeader, spoken, known.withId(messageId))
+    return readEnvelope(document.root, spoken)
 
 
 async def _await(result: Any) -> Any:

@@ -201,7 +201,7 @@ class EnvelopeReader:
         if repeated is not None:
             # An error is raised for the whole message, so that it names the right column.
             with suppress(etree.XMLSyntaxError):
-                root = parseShort(repeated.rest)
+                root = parseShort(repeated[2])
         if root is None:
             root, repeated = parseShort(data), None
         if b"?" in data and _hasInstructions(root):
