@@ -83,6 +83,18 @@ def readEnvelope(root: Any, spoken: Version) -> Envelope:
         return Envelope(_answerVersion(root, spoken), addressing, fault=fault)
 
 
+def readWithout(root: Any, spoken: Version, addressing: Addressing) -> Envelope:
+    """Reads a message whose header is known, and was taken out of it."""
+    try:
+        _, body = _partsOf(root, spoken, hasHeader=True)
+    except Fault as fault:
+        return Envelope(spoken, Addressing(), fault=fault)
+    try:
+        return Envelope(spoken, addressing, _elementIn(body))
+    except Fault as fault:
+        return Envelope(spoken, addressing, fault=fault)
+
+
 def readRelayed(root: Any, spoken: Version) -> Envelope:
     """Reads the addressing of a message for another node, which checks the header blocks itself."""
     addressing = Addressing()
@@ -119,14 +131,14 @@ def _answerVersion(root: Any, spoken: Version) -> Version:
     return SOAP11 if root.tag.startswith(f"{{{SOAP11.namespace}}}") else spoken
 
 
-def _partsOf(root: Any, version: Version) -> tuple[Any, Any]:
+def _partsOf(root: Any, version: Version, hasHeader: bool = False) -> tuple[Any, Any]:
     """Returns the Header and the Body, None for one that is missing. Raises `Fault` for any other element."""
     header, body = None, None
     for part in root:
         name = part.tag
         if name == version.body and body is None:
             body = part
-        elif name == version.header and header is None and body is None:
+        elif name == version.header and header is None and body is None and not hasHeader:
             header = part
         elif body is None or version is SOAP12:
             raise Fault(f"{localName(name)[:80]} is not allowed here: an Envelope has an optional Header and a Body")
@@ -171,7 +183,7 @@ def _readHeader(header: Any, version: Version, addressing: Addressing) -> None:
 
 def _checkUnderstood(blocks: list[Any], version: Version) -> None:
     """Raises `Fault` if a mandatory block is not understood (SOAP 1.2 part 1, 5.4.8)."""
-    missed = tuple(each.tag for each in blocks if _isMandatory(each, version) and not _isUnderstood(each.tag))
+    missed = tuple(each.tag for each in blocks if _isMandatory(each, version) and not isAddressing(each.tag))
     if missed:
         raise Fault(_missed(missed), "MustUnderstand", notUnderstood=missed)
 
@@ -213,7 +225,8 @@ def _isMandatory(block: Any, version: Version) -> bool:
     raise Fault(f"mustUnderstand is {value[:20]!r}; it must be 1 or 0")
 
 
-def _isUnderstood(tag: str) -> bool:
+def isAddressing(tag: str) -> bool:
+    """Returns whether a header block is one of WS-Addressing, which are all that are understood."""
     return tag in _TEXTS or tag in _ENDPOINTS
 
 

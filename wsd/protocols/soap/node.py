@@ -12,10 +12,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wsd.policies.pool import JobTimedOut, PoolFull, PoolShare
-from wsd.protocols.soap.envelope import Envelope, readEnvelope, write
+from wsd.protocols.soap.envelope import Envelope, readEnvelope, readWithout, write
 from wsd.protocols.soap.exchange import Answer, PendingAnswer, Requester, faultAnswer, isOneWay, logUnanswered
 from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.functions import BoundFunction
+from wsd.protocols.soap.headers import remember
 from wsd.protocols.soap.names import NONE, Version
 from wsd.protocols.soap.reader import Document
 from wsd.protocols.soap.service import Call, Service
@@ -42,7 +43,7 @@ class Node:
         self, document: Document, spoken: Version, requester: Requester, action: str = ""
     ) -> Answer | PendingAnswer:
         """Answers a request, with a fault if it fails. `action` is the Action in the HTTP headers, "" for none."""
-        envelope = readEnvelope(document.root, spoken)
+        envelope = _envelopeOf(document, spoken)
         if envelope.fault is not None:
             return self.refuse(envelope, envelope.fault, requester)
         self._noteOneWay(envelope, requester)
@@ -52,6 +53,8 @@ class Node:
             return Answer("", envelope.version)
         try:
             bound = self.service.select(body, envelope.addressing.Action or action)
+            if document.repeated is None and document.data:
+                remember(document.data, document.root, envelope)
             if self.service.contract.takesLong(document.size):
                 return _pending(envelope, self._readInThread(envelope, bound, document.size, requester))
             arguments = self._read(bound, body, document.size)
@@ -186,6 +189,14 @@ class Node:
         if (envelope.addressing.FaultTo or envelope.addressing.ReplyTo) == NONE:
             return Answer("", envelope.version, fault)
         return faultAnswer(fault, envelope.version, envelope.addressing)
+
+
+def _envelopeOf(document: Document, spoken: Version) -> Envelope:
+    if document.repeated is not None:
+        known, messageId, _ = document.repeated
+        if known.version is spoken:
+            return readWithout(document.rootWithoutHeader, spoken, known.withId(messageId))
+    return readEnvelope(document.root, spoken)
 
 
 async def _await(result: Any) -> Any:

@@ -113,14 +113,14 @@ class _SharedParser(local):
     """The dictionary and parser that the short documents of a thread share for a while."""
 
     def __init__(self) -> None:
+        self.names = _state.names
         self.renew()
 
     def renew(self) -> None:
         """Replaces the dictionary. Documents that were made with the old one keep it alive."""
-        self.dictionary = Dictionary()
+        self.context: Any = None
         self.left = _MOST_SHARED
-        with self.dictionary:
-            self.parser = parser()
+        self.parser: Any = None
 
 
 _shared = _SharedParser()
@@ -145,7 +145,19 @@ def parseShort(data: bytes) -> Any:
     shared.left -= len(data)
     if shared.left < 0:
         shared.renew()
-    with shared.dictionary:
+    # What `with Dictionary()` does, in a third of its time.
+    names = shared.names
+    outer = names.pop(_KEY, None)
+    if shared.context is not None:
+        names[_KEY] = shared.context
+    try:
+        made = shared.parser
+        if made is None:
+            made = shared.parser = parser()
         # Feeding a parser takes a fifth less time than fromstring.
-        shared.parser.feed(data)
-        return shared.parser.close()
+        made.feed(data)
+        return made.close()
+    finally:
+        shared.context = names.pop(_KEY, None)
+        if outer is not None:
+            names[_KEY] = outer

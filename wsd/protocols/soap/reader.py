@@ -9,11 +9,13 @@ limits the number of elements and attributes.
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import Any
 
 from lxml import etree
 
 from wsd.protocols.soap.faults import Fault
+from wsd.protocols.soap.headers import RepeatedHeader, repeatedHeader
 from wsd.protocols.soap.parsers import FeedParser, parseShort
 
 _PROLOG = re.compile(rb"(?:\xef\xbb\xbf)?(?:<\?xml\s[^>]*\?>)?(?:\s+|<!--.*?-->)*", re.DOTALL)
@@ -39,11 +41,28 @@ _NODE = 128
 _TOO_DEEP = etree.XPath(f"boolean({'/*' * (MOST_LEVELS + 1)})")
 
 
-class Document(NamedTuple):
-    """A parsed message: its root element, and its size in bytes."""
+class Document:
+    """A parsed message, and its size in bytes."""
 
-    root: Any
-    size: int
+    __slots__ = ("_root", "data", "repeated", "size")
+
+    def __init__(self, root: Any, size: int, data: bytes = b"", repeated: RepeatedHeader | None = None) -> None:
+        self._root = root
+        self.size = size
+        self.data = data
+        """The message itself, b"" for one that came in pieces."""
+        self.repeated = repeated
+        """Its header, if that is known from an earlier message."""
+
+    @property
+    def root(self) -> Any:
+        """The root element of the whole message."""
+        return self._root if self.repeated is None else parseShort(self.data)
+
+    @property
+    def rootWithoutHeader(self) -> Any:
+        """The root element, without the header that is known."""
+        return self._root
 
 
 class EnvelopeReader:
@@ -153,14 +172,13 @@ class EnvelopeReader:
 
     def close(self) -> Document:
         """Returns the message, which is complete. Raises `Fault` (Sender)."""
-        size = self._begun
+        size, first = self._begun, self._first
         try:
-            root = self._last() if self._first is None else self._whole(self._first)
+            return Document(self._last(), size) if first is None else self._whole(first)
         except etree.XMLSyntaxError as error:
             raise _malformed(error) from None
         finally:
             self._begin()
-        return Document(root, size)
 
     def parse(self, data: bytes) -> Document:
         """Returns a message that is complete. Raises `Fault` (Sender)."""
@@ -168,20 +186,27 @@ class EnvelopeReader:
             self.feed(data)
             return self.close()
         try:
-            return Document(self._whole(data), len(data))
+            return self._whole(data)
         except etree.XMLSyntaxError as error:
             raise _malformed(error) from None
 
-    def _whole(self, data: bytes) -> Any:
+    def _whole(self, data: bytes) -> Document:
         """Parses a message that came in one piece. Raises `Fault` or XMLSyntaxError."""
         if not _START_TAG.match(data) and not _isProlog(data):
             raise Fault(_NO_ELEMENT)
         if len(data) > _SMALL and self._isCounted:
             self._count(data)
-        root = parseShort(data)
+        repeated = repeatedHeader(data)
+        root = None
+        if repeated is not None:
+            # An error is raised for the whole message, so that it names the right column.
+            with suppress(etree.XMLSyntaxError):
+                root = parseShort(repeated[2])
+        if root is None:
+            root, repeated = parseShort(data), None
         if b"?" in data and _hasInstructions(root):
             raise Fault(_NO_INSTRUCTIONS)
-        return root
+        return Document(root, len(data), data, repeated)
 
     def _last(self) -> Any:
         """Completes a message that came in several pieces. Raises `Fault` or XMLSyntaxError."""

@@ -35,6 +35,12 @@ def table(*strings: bytes) -> bytes:
     return multiByte(len(data)) + data
 
 
+def endingIn(record: int, most: bytes, last: bytes) -> bytes:
+    """Returns an element whose text nearly fills a message, and ends with what it must not have."""
+    characters = most[: -len(last) - 64] + last
+    return b"\x40\x01a" + bytes((record,)) + struct.pack("<I", len(characters)) + characters
+
+
 ATTACKS: dict[str, tuple[str, bytes, str]] = {
     "a name of 60 kB, 50,000 times": (
         "application/soap+msbinsession1", table(LONG.encode()) + b"\x40\x01a" + b"\x42\x01\x01" * 50_000,
@@ -73,6 +79,24 @@ ATTACKS: dict[str, tuple[str, bytes, str]] = {
     "a text longer than the message": ("application/soap+msbin1", b"\x40\x01a\x9d\xff\xff\xff\x7fx", "ends inside"),
     "bytes longer than the message": ("application/soap+msbin1", b"\x40\x01a\xa3\xff\xff\xff\xffx", "ends inside"),
     "a number of six bytes": ("application/soap+msbin1", b"\x40\x80\x80\x80\x80\x80\x01a", "more than 31 bits"),
+    "no record, after 40,000 elements": (
+        "application/soap+msbin1", b"\x40\x01a" + b"\x40\x01b\x01" * 40_000 + b"\xbe", "there is no record BE",
+    ),
+    "a string that is not in the table": (
+        "application/soap+msbinsession1", b"\0\x42\x01\x01", "there is no string 1 in the table",
+    ),
+    "a character that XML does not have, after 1 MB": (
+        "application/soap+msbin1", endingIn(0x9D, b"x" * MOST, b"\0"), "XML cannot have the character U+0000",
+    ),
+    "a surrogate of UTF-8, after 1 MB": (
+        "application/soap+msbin1", endingIn(0x9D, b"x" * MOST, b"\xed\xa0\x80"), "not valid utf-8",
+    ),
+    "bytes that are no UTF-8, after 1 MB": (
+        "application/soap+msbin1", endingIn(0x9D, b"x" * MOST, b"\xff"), "not valid utf-8",
+    ),
+    "a lone surrogate, after 1 MB": (
+        "application/soap+msbin1", endingIn(0xBB, b"x\0" * (MOST // 2), b"\x00\xd8"), "not valid utf-16-le",
+    ),
     "260,000 elements": (
         "application/soap+msbin1", b"\x40\x01a" + b"\x40\x01b\x01" * 260_000, "at most 50000 elements",
     ),

@@ -73,8 +73,9 @@ class MessageGuard:
         return self._node.refuse(envelope, fault, requester)
 
     async def _answer(self, document: Document, envelope: Envelope, requester: Requester, action: str) -> Answer:
+        root = document.root
         try:
-            user = await self._authenticate(document.root, envelope.version, requester)
+            user = await self._authenticate(root, envelope.version, requester)
         except Fault as fault:
             self.log.warn(
                 "{route}: a message of {peer} is not authenticated: {sentence}",
@@ -87,7 +88,8 @@ class MessageGuard:
             return self._stamp(answer) if requester.canPush else answer
         requester.authenticated(user)
         known = AuthenticatedRequester(requester, user.name, self._stamped)
-        found = self._node.process(document, envelope.version, known, action)
+        # Without its bytes, in which the password is, so that they are not kept.
+        found = self._node.process(Document(root, document.size), envelope.version, known, action)
         return self._stamp(await found.result if isinstance(found, PendingAnswer) else found)
 
     async def _authenticate(self, root: Any, version: Version, requester: Requester) -> AuthenticatedUser:
