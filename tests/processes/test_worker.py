@@ -13,12 +13,13 @@ from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 
 from wsd.config import Config, parse
-from wsd.head import Refused
+from wsd.head import Refused, parseHead
 from wsd.processes.channel import ChannelMessage
 from wsd.processes.worker import Worker
 from wsd.protocols import optionsOf
 
 TEXT = 'workers = 2\nbuilt_in = false\n[route."/echo"]\nprotocol = "echo"\n'
+TEXT += '[route."/topics/*"]\nprotocol = "topics"\n'
 
 
 class Sent:
@@ -113,6 +114,14 @@ class TestTheChannelToTheOwner:
         assert "peerless" not in ours.channel.take()
         far.close()
         other.close()
+
+
+class TestARequest:
+    @pytest.mark.parametrize("path", ["/topics/a", "/topics/a/b", "/nothing"])
+    def test_for_a_route_of_the_owner_or_for_none_is_passed_on(self, ours: Started, path: str) -> None:
+        ours.reactor.run()
+        head = parseHead(f"GET {path} HTTP/1.1\r\nHost: localhost".encode())
+        assert ours.worker.daemon.site.isElsewhere(head, isMarked=False)
 
 
 class TestADescriptorThatFindsNoRoom:

@@ -121,7 +121,8 @@ class SiteRoute:
 
     def resource(self) -> IResource | None:
         """
-        Returns the resource for HTTP: that of the first factory with one. None if the route has only WebSockets.
+        Returns the resource for HTTP: that of the first factory with one. None if the route has only WebSockets, or is
+        served by another worker.
 
         Raises `Refused` (503) if that factory has not started or, without a resource, if no factory has.
         """
@@ -130,6 +131,7 @@ class SiteRoute:
             if resource is not None:
                 checkUsable(factory)
                 return resource
-        if all(factory.unusable for factory in self.distinct()):
-            checkUsable(self.distinct()[0])
+        factories = self.distinct()
+        if factories and all(factory.unusable for factory in factories):
+            checkUsable(factories[0])
         return None
