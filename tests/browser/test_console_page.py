@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import Opener
 from tests.browser.console import Console
 from tests.browser.fits import LANGUAGES, checkFits, checkLegible, faint
+from tests.daemon import slowness
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; img-src 'self' blob: data:; "
@@ -297,24 +298,25 @@ class TestTenThousandRows:
         for _ in range(10):
             console.sendText("message")
         expect(console.fact("received")).to_have_text("10,000")
+        # The least of several rounds: the machine may be busy in the others.
         times = console.page.evaluate(
             """async () => {
                 const find = document.getElementById("find");
-                const times = [];
-                for (let round = 0; round < 5; round += 1) {
-                    for (const wanted of ["m", "message", "nothing", ""]) {
+                const times = { m: Infinity, message: Infinity, nothing: Infinity, "": Infinity };
+                for (let round = 0; round < 10; round += 1) {
+                    for (const wanted of Object.keys(times)) {
                         const began = performance.now();
                         find.value = wanted;
                         find.dispatchEvent(new Event("input"));
                         document.getElementById("log").getBoundingClientRect();
-                        times.push(performance.now() - began);
+                        times[wanted] = Math.min(times[wanted], performance.now() - began);
                         await new Promise(requestAnimationFrame);
                     }
                 }
-                return times.sort((one, other) => one - other);
+                return times;
             }"""
         )
-        assert times[len(times) // 2] < 50
+        assert max(times.values()) < 50 * slowness()
 
 
 class TestNarrowScreen:
