@@ -128,6 +128,7 @@ class TestWhatIsCounted:
         client.wire.serve()
         assert daemon.budget.used == 1008
         connection.release()
+        client.wire.serve()
         assert (connection.got, daemon.budget.used) == ([b"x" * 1000], 0)
 
     def test_nothing_of_what_came_with_the_opening_handshake_once_it_is_read(self) -> None:

@@ -156,7 +156,9 @@ def ejabberd(folder: Path) -> Iterator[Server]:
     port, proxied = freePorts(2)
     file = folder / "ejabberd.yml"
     file.write_text(_EJABBERD.format(port=port, proxied=proxied, cert=pair.cert, key=pair.key))
-    command = ["erl", "-noinput", "-mnesia", "dir", f'"{folder}/spool"', "-s", "ejabberd"]
+    # Erlang's schedulers wait without spinning: on a busy machine they would starve the threads they wait for.
+    waiting = ["+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"]
+    command = ["erl", *waiting, "-noinput", "-mnesia", "dir", f'"{folder}/spool"', "-s", "ejabberd"]
     environ = {
         "EJABBERD_CONFIG_PATH": str(file),
         "EJABBERD_LOG_PATH": str(folder / "ejabberd.log"),

@@ -78,8 +78,8 @@ def test_what_a_busy_daemon_missed_is_made_up_for(fed: Fed) -> None:
     fed.route.watching = 1
     fed.run(0.02)
     fed.route.published.clear()
-    fed.clock.advance(0.5)
-    assert len(fed.route.ticks) == pytest.approx(TICKS / 2, rel=0.05)
+    fed.clock.advance(0.2)
+    assert len(fed.route.ticks) == pytest.approx(TICKS / 5, rel=0.05)
 
 
 def test_a_long_pause_is_no_burst(fed: Fed) -> None:
@@ -87,7 +87,7 @@ def test_a_long_pause_is_no_burst(fed: Fed) -> None:
     fed.run(0.02)
     fed.route.published.clear()
     fed.clock.advance(60)
-    assert len(fed.route.ticks) <= TICKS
+    assert len(fed.route.ticks) <= TICKS / 5
 
 
 def test_a_tick_is_a_price_and_its_time_in_milliseconds(fed: Fed) -> None:

@@ -191,7 +191,7 @@ class TestManyItemsAtOnePlace:
             began = time.thread_time()
             Doc().apply_update(update(self.KEYED * 4000, 4000))
             taken.append(time.thread_time() - began)
-        assert min(taken) < 0.05 * slowness()
+        assert min(taken) < 0.2 * slowness()
 
 
 class TestManyValues:

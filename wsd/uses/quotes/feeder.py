@@ -17,6 +17,8 @@ TICKS = 5000
 """Changes of a price a second, of all symbols together."""
 BATCHES = 50
 """How often a second ticks are published."""
+_MOST_TURNS = BATCHES // 5
+"""Missed turns that are made up for at once. More in one turn of the reactor would hold up other connections."""
 
 
 class TopicsRoute(Protocol):
@@ -75,7 +77,7 @@ class Feeder:
         if not self._isWatched:
             return
         if wasWatched:
-            ticks = self._market.ticks(min(turns, BATCHES) * TICKS // BATCHES)
+            ticks = self._market.ticks(min(turns, _MOST_TURNS) * TICKS // BATCHES)
         else:
             ticks = ((symbol, self._market.tick(symbol)) for symbol in SYMBOLS)
         at = round(self._now() * 1000)
