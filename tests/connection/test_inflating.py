@@ -11,6 +11,7 @@ import pytest
 from tests import wire
 from tests.connection.test_bad_frames import frame
 from tests.connection.test_large import turn
+from tests.listener import Listener, ListenerFactory
 from tests.wire import Client, Daemon
 from wsd.config import Policies
 from wsd.connection import Connection, Factory
@@ -27,20 +28,6 @@ OFFER = "permessage-deflate"
 def plane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the plane `plain`, Autobahn inflates at once what it has read at once."""
     monkeypatch.setattr(wire, "PLANE", PLANES[str(request.param)])
-
-
-class Listener(Connection):
-    """Keeps what it receives."""
-
-    def opened(self) -> None:
-        self.got: list[bytes] = []
-
-    def received(self, payload: bytes, isBinary: bool) -> None:
-        self.got.append(payload)
-
-
-class ListenerFactory(Factory):
-    connection = Listener
 
 
 class Streaming(Listener):

@@ -10,6 +10,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
 from tests import wire
+from tests.listener import ListenerFactory
 from tests.wire import Client, Daemon
 from wsd.config import Policies
 from wsd.connection import Connection, Factory
@@ -27,20 +28,6 @@ CLOSE = b"\x88\x82\x00\x00\x00\x00\x03\xe8"
 def plane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test runs on every plane."""
     monkeypatch.setattr(wire, "PLANE", PLANES[str(request.param)])
-
-
-class Listener(Connection):
-    """Keeps what it receives."""
-
-    def opened(self) -> None:
-        self.got: list[bytes] = []
-
-    def received(self, payload: bytes, isBinary: bool) -> None:
-        self.got.append(payload)
-
-
-class ListenerFactory(Factory):
-    connection = Listener
 
 
 def _half(size: int, kind: int = 0x82) -> tuple[Daemon, Client, Any]:
