@@ -178,8 +178,7 @@ class TestQuotes:
         )
         assert snapshot == len(SYMBOLS)
 
-    def testAPageThatIsBusyDrawsLessAndGetsEveryPrice(self, browser: Browser, market: UsesServer) -> None:
-        windows = Windows(browser, market)
+    def testAPageThatIsBusyDrawsLessAndGetsEveryPrice(self, windows: Windows) -> None:
         page = windows.open("/uses/quotes")
         expect(page.locator("#quotes li")).to_have_count(len(SYMBOLS))
         number(page, "published")  # From now on, every second; the snapshot is behind us.
@@ -194,8 +193,6 @@ class TestQuotes:
         assert all(0 < shown < received for shown, received, _ in figures[2:busy])
         differing = [(received, published) for _, received, published in figures if received != published]
         assert not differing, "the worker takes all of them, and the server skips none"
-        windows.close()
-        windows.areBlameless()
 
     def testABrowserOnASlowLineSkipsPricesAndStaysCurrent(self, browser: Browser, line: SlowLine) -> None:
         page = browser.new_context(locale="en-US").new_page()
