@@ -173,8 +173,11 @@ class EnvelopeReader:
     def close(self) -> Document:
         """Returns the message, which is complete. Raises `Fault` (Sender)."""
         size, first = self._begun, self._first
+        if first is not None:
+            self._first, self._begun = None, 0
+            return self.parse(first)
         try:
-            return Document(self._last(), size) if first is None else self._whole(first)
+            return Document(self._last(), size)
         except etree.XMLSyntaxError as error:
             raise _malformed(error) from None
         finally:
