@@ -43,9 +43,9 @@ def main(words: Sequence[str]) -> int:
             samples = measured(cell, _entrants(cell, names or list(servers)), house, effort)
             print(*table.lines(cell, samples, TITLES), sep="\n", flush=True)
             results.append((cell, samples))
+            if asked.write:
+                report.write([(cell, samples)], datetime.now(UTC).date().isoformat())
     print("", table.summary(results), sep="\n")
-    if asked.write:
-        report.write(results, datetime.now(UTC).date().isoformat())
     return 0
 
 
@@ -58,7 +58,10 @@ def _options(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--servers", metavar="NAME,...", help="these servers only")
     parser.add_argument(
-        "--native", type=Path, metavar="PROGRAM", help="one more server: a program that takes a port, and echoes there"
+        "--native",
+        type=Path,
+        metavar="PROGRAM",
+        help="one more server: a program that takes a port (and --deflate), and echoes there",
     )
     parser.add_argument("--write", action="store_true", help="put the figures into docs/performance.*")
     return parser.parse_args(words)

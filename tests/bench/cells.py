@@ -46,11 +46,12 @@ class Load:
     messages: int = 0
     rate: int = 80
     plain: bool = False
+    takeover: bool = False
 
     def options(self) -> list[str]:
         """As the generator takes them."""
-        options = [f"--{name}={value}" for name, value in vars(self).items() if name != "plain"]
-        return [*options, "--plain"] if self.plain else options
+        options = [f"--{name}={value}" for name, value in vars(self).items() if not isinstance(value, bool)]
+        return [*options, *(f"--{name}" for name, value in vars(self).items() if value is True)]
 
 
 @dataclass(frozen=True)
@@ -102,9 +103,9 @@ GROUPS = {
 
 _WEBSOCKET = ("autobahn", "websockets", "websockets-uvloop", "aiohttp", "aiohttp-uvloop", "node", "picows")
 NATIVE = "native"
-"""A server that the caller names; it is measured in cells without TLS and compression."""
+"""A server that the caller names; it is measured in cells without TLS."""
 _RAW = ("raw-twisted", "raw-uvloop", NATIVE)
-_COMPRESSING = _WEBSOCKET[:-1]
+_COMPRESSING = (*_WEBSOCKET[:-1], NATIVE)
 _BROADCASTING = ("autobahn", "websockets", "websockets-uvloop", "node", "picows")
 _ENTRY = Target("wsd", 1.2, atMost=True, subject="wsd-entry")
 
@@ -164,6 +165,14 @@ CELLS = (
             *_atLeast(4, 2, 4, aiohttp=1.8),
             Target(ZLIB, 1.12, atMost=True, quantity=Quantity.wire),
         ),
+        _DEFLATE,
+        _COMPRESSING,
+    ),
+    _small("deflate 100 B JSON x100", Load(size=100, kind="json"), (), _DEFLATE, _COMPRESSING),
+    _small(
+        "deflate 1 KiB JSON x100, one stream",
+        Load(size=1024, kind="json", takeover=True),
+        (Target(ZLIB, 1.12, atMost=True, quantity=Quantity.wire),),
         _DEFLATE,
         _COMPRESSING,
     ),

@@ -109,12 +109,16 @@ class Peer(Server):
 
 @dataclass(frozen=True)
 class Native(Server):
-    """A server from elsewhere: a program that takes a port, listens there, and echoes on every path."""
+    """
+    A server from elsewhere: a program that takes a port, listens there, and echoes on every path.
+
+    Its second argument is `--deflate` where compression is measured.
+    """
 
     program: Path = Path()
 
     def command(self, kind: Kind, folder: Path, pem: Path) -> list[str | Path]:
-        return [sys.executable, "-c", _WITH_PORT, self.program]
+        return [sys.executable, "-c", _WITH_PORT, self.program, *(["--deflate"] if kind.deflate else [])]
 
 
 _WITH_PORT = """
@@ -122,7 +126,7 @@ import os, socket, sys, time
 with socket.create_server(("127.0.0.1", 0)) as bound:
     port = bound.getsockname()[1]
 if os.fork():
-    os.execv(sys.argv[1], [sys.argv[1], str(port)])
+    os.execv(sys.argv[1], [sys.argv[1], str(port), *sys.argv[2:]])
 while socket.socket().connect_ex(("127.0.0.1", port)):
     time.sleep(0.02)
 print("listening", port, flush=True)

@@ -46,7 +46,7 @@ static struct {
     size_t size;
     double seconds, warmUp;
     const char *path, *senderPath, *protocol, *first;
-    bool raw, tls, deflate, plain;
+    bool raw, tls, deflate, plain, takeover;
     int pids[64], pidCount;
 } asked = {.connections = 1, .depth = 1, .inFlight = 128, .rate = 80, .size = 32, .seconds = 1, .warmUp = 0.3, .path = "/",
            .protocol = "", .first = ""};
@@ -75,6 +75,8 @@ static const char HELP[] =
     "  --tail BYTES       fanout: messages come in an envelope, with so many bytes behind them\n"
     "  --deflate          offer permessage-deflate as a browser does, and compress; the server must accept\n"
     "  --plain            with --deflate: negotiate it, but send messages as they are\n"
+    "  --takeover         with --deflate: compress the messages of a connection as one stream, as browsers do, in a window\n"
+    "                     of 4 KiB, unless the server asks for each on its own\n"
     "  --tls              over TLS 1.3; the certificate is not checked\n"
     "  --raw              echo of bare TCP: the same bytes, without handshake\n"
     "  --seconds S        measured (1), after --warm-up S (0.3)\n"
@@ -109,7 +111,7 @@ static void readOptions(int count, char **words) {
     static const struct option options[] = {
         {"mode", 1, 0, 'm'},    {"path", 1, 0, 'P'},   {"connections", 1, 0, 'n'}, {"idle", 1, 0, 'i'},
         {"size", 1, 0, 's'},    {"kind", 1, 0, 'k'},   {"depth", 1, 0, 'd'},       {"messages", 1, 0, 'M'},
-        {"rate", 1, 0, 'R'},    {"flood", 1, 0, 'F'},      {"deflate", 0, 0, 'c'}, {"plain", 0, 0, 'u'},      {"tls", 0, 0, 't'},
+        {"rate", 1, 0, 'R'},    {"flood", 1, 0, 'F'},      {"deflate", 0, 0, 'c'}, {"plain", 0, 0, 'u'},  {"takeover", 0, 0, 'o'},      {"tls", 0, 0, 't'},
         {"raw", 0, 0, 'r'},     {"seconds", 1, 0, 'T'}, {"warm-up", 1, 0, 'w'},    {"pids", 1, 0, 'S'},
         {"sender-path", 1, 0, 'Q'}, {"deaf", 1, 0, 'D'}, {"protocol", 1, 0, 'o'}, {"first", 1, 0, '1'},
         {"tail", 1, 0, 'e'},    {"in-flight", 1, 0, 'f'}, {"port", 1, 0, 'p'}, {"help", 0, 0, 'h'},        {0, 0, 0, 0},
@@ -133,6 +135,7 @@ static void readOptions(int count, char **words) {
         case 'e': asked.tail = atoi(optarg); break;
         case 'c': asked.deflate = true; break;
         case 'u': asked.plain = true; break;
+        case 'o': asked.takeover = true; break;
         case 't': asked.tls = true; break;
         case 'r': asked.raw = true; break;
         case 'T': asked.seconds = atof(optarg); break;
@@ -224,11 +227,11 @@ static uint64_t percentile(double part, uint64_t count) {
 /* Messages that a connection of --mode paced may be behind; then the server is too slow for the rate. */
 #define BEHIND 64
 
-static int messageCount;           /* different ones, sent in turn; all frames twice in `frames`, so that any run is one piece */
+static int messageCount;           /* different ones, sent in turn */
 static int window;                 /* the most of them in flight on a connection */
 static uint8_t **payloads;         /* what comes back: payloads, or for raw echo the frames */
 static size_t payloadSize, *rawSizes;
-static uint8_t *frames;
+static uint8_t *frames;            /* all twice, so that any run is one piece; then those of one stream: see makeStream */
 static size_t *frameStarts;
 static double zlibSize;            /* bytes a message at zlib's level 6, context kept: what most servers would send */
 
@@ -309,16 +312,45 @@ static void measureZlib(void) {
     free(to);
 }
 
+/* The window of a stream: the smallest that a server of a measurement asks for. */
+#define STREAM_BITS 12
+
+/*
+ * Appends the frames of all messages as one stream, three times: as the first ones of a connection, and twice as they are
+ * from then on, when the window always holds the same. Returns its end.
+ */
+static uint8_t *makeStream(uint8_t *at) {
+    z_stream stream = {0};
+    uint8_t *compressed = malloc(asked.size + 1024), *repeated = at;
+    deflateInit2(&stream, 6, Z_DEFLATED, -STREAM_BITS, 8, Z_DEFAULT_STRATEGY);
+    for (int i = 0; i < 2 * messageCount; i++) {
+        if (i == messageCount) repeated = at;
+        size_t size = deflated(&stream, payloads[i % messageCount], asked.size, compressed);
+        frameStarts[2 * messageCount + i] = at - frames;
+        at += makeFrame(at, compressed, size, true);
+    }
+    size_t total = at - repeated;
+    memcpy(at, repeated, total);
+    for (int i = 0; i < messageCount; i++)
+        frameStarts[4 * messageCount + i] = frameStarts[3 * messageCount + i] + total;
+    frameStarts[5 * messageCount] = at + total - frames;
+    deflateEnd(&stream);
+    free(compressed);
+    return at + total;
+}
+
 static void makeMessages(void) {
     /* 64 of 1 KiB are more than deflate's window, so that none is found there again. */
     messageCount = asked.size > 65536 ? 2 : 64;
+    while (asked.deflate && !asked.plain && messageCount * asked.size < 65536) messageCount *= 2;
     window = asked.mode == PACED ? BEHIND : asked.flood > asked.depth ? asked.flood : asked.depth;
     while (messageCount < window) messageCount *= 2;
     payloadSize = asked.size;
     payloads = calloc(messageCount, sizeof *payloads);
     rawSizes = calloc(messageCount, sizeof *rawSizes);
-    frameStarts = calloc(2 * messageCount + 1, sizeof *frameStarts);
-    uint8_t *compressed = malloc(asked.size + 1024), *at = frames = malloc(2 * messageCount * (asked.size + 1040));
+    int copies = asked.takeover ? 5 : 2;
+    frameStarts = calloc(copies * messageCount + 1, sizeof *frameStarts);
+    uint8_t *compressed = malloc(asked.size + 1024), *at = frames = malloc(copies * messageCount * (asked.size + 1040));
     for (int i = 0; i < messageCount; i++) {
         const uint8_t *body = payloads[i] = malloc(asked.size + 1);
         size_t size = asked.size;
@@ -337,6 +369,7 @@ static void makeMessages(void) {
     memcpy(at, frames, total);
     for (int i = 0; i <= messageCount; i++) frameStarts[messageCount + i] = total + (i < messageCount ? frameStarts[i] : total);
     free(compressed);
+    if (asked.takeover) makeStream(at + total);
     if (asked.deflate) measureZlib();
     for (int i = 0; asked.raw && i < messageCount; i++) {
         payloads[i] = frames + frameStarts[i];
@@ -352,7 +385,7 @@ struct connection {
     int socket;
     SSL *tls;
     enum state state;
-    bool wantsWrite, compressed, resets, isFinal, awaitsAnswer;
+    bool wantsWrite, compressed, resets, isFinal, awaitsAnswer, takesOver;
     uint8_t head[14], opcode, control[125];
     int headUsed, headNeeded, controlUsed;
     uint64_t left;                 /* of the frame's payload */
@@ -406,10 +439,17 @@ static void leave(struct connection *c) {
     lost++;
 }
 
+/* The frame that a connection sends next. */
+static int frameOf(const struct connection *c) {
+    int place = c->sent % messageCount;
+    if (!c->takesOver) return place;
+    return place + (c->sent < (uint64_t)messageCount ? 2 : 3) * messageCount;
+}
+
 /* Send what is queued, as far as the socket takes it. */
 static void flush(struct connection *c) {
     while (c->queued) {
-        int first = c->sent % messageCount;
+        int first = frameOf(c);
         uint64_t count = c->queued < (uint64_t)messageCount ? c->queued : (uint64_t)messageCount;
         size_t begin = frameStarts[first] + c->offset, end = frameStarts[first + count];
         ssize_t written = put(c, frames + begin, end - begin);
@@ -662,6 +702,10 @@ static bool readAnswer(struct connection *c) {
     if (asked.deflate) {
         if (!strcasestr(c->answer, "permessage-deflate")) fail("the server declined compression");
         c->resets = strcasestr(c->answer, "server_no_context_takeover");
+        c->takesOver = asked.takeover && !strcasestr(c->answer, "client_no_context_takeover");
+        char *bits = strcasestr(c->answer, "client_max_window_bits=");
+        if (c->takesOver && bits && atoi(strchr(bits, '=') + 1) < STREAM_BITS)
+            fail("the server asks for a window of less than %d bits", STREAM_BITS);
         c->inflater = calloc(1, sizeof *c->inflater);
         inflateInit2(c->inflater, -15);
     }

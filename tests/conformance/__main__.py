@@ -43,6 +43,8 @@ def runPlane(plane: str, short: bool, writes: bool, workers: int = 1, upgrades: 
     cases = faulty = 0
     isFirst = plane == next(iter(PLANES))
     options = ("--tls-port", "0", "--tls-self-signed")
+    # Runs of different kinds may take place at the same time.
+    reports = REPORTS / f"workers-{workers}{'-upgrades' if upgrades else ''}"
     with ExitStack() as stack:
         upgraded = stack.enter_context(upgradable(*options, config=f'frames = "{plane}"\nworkers = {workers}\n'))
         daemon = upgraded.daemon
@@ -56,7 +58,7 @@ def runPlane(plane: str, short: bool, writes: bool, workers: int = 1, upgrades: 
             runs["wss"] = Run(f"wss://localhost:{daemon.port('wss')}/echo", uncompressed(), authority)
         for name, run in runs.items():
             print(f"== {name}: {len(run.cases)} cases", flush=True)
-            results = perform(run, REPORTS / name)
+            results = perform(run, reports / name)
             wrong = faults(results, run.cases)
             print(table(results), *wrong, sep="\n", flush=True)
             faulty += len({fault.partition(":")[0] for fault in wrong})

@@ -33,6 +33,18 @@ class TestLongTexts:
             read("<x>" * 257 + padding + "</x>" * 257, LONG)
 
 
+class TestWhatComesBeforeTheElement:
+    @pytest.mark.parametrize("before", [" ", "<!-- -->", "<!--{}-->"])
+    def test_may_be_long_and_has_a_limit(self, before: str) -> None:
+        for size in (60_000, 1_000_000):
+            prolog = before.replace("{}", "x" * size) if "{}" in before else before * (size // len(before))
+            if size < 65536:
+                assert read(f"{prolog}<a/>", LONG) is not None
+            else:
+                with pytest.raises(Fault, match="must begin within its first 65536 bytes"):
+                    read(f"{prolog}<a/>", LONG)
+
+
 class TestPieces:
     @pytest.mark.parametrize("pieces", [1, 2, 3, 50])
     @pytest.mark.parametrize(
