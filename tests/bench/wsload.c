@@ -111,7 +111,7 @@ static void readOptions(int count, char **words) {
     static const struct option options[] = {
         {"mode", 1, 0, 'm'},    {"path", 1, 0, 'P'},   {"connections", 1, 0, 'n'}, {"idle", 1, 0, 'i'},
         {"size", 1, 0, 's'},    {"kind", 1, 0, 'k'},   {"depth", 1, 0, 'd'},       {"messages", 1, 0, 'M'},
-        {"rate", 1, 0, 'R'},    {"flood", 1, 0, 'F'},      {"deflate", 0, 0, 'c'}, {"plain", 0, 0, 'u'},  {"takeover", 0, 0, 'o'},      {"tls", 0, 0, 't'},
+        {"rate", 1, 0, 'R'},    {"flood", 1, 0, 'F'},      {"deflate", 0, 0, 'c'}, {"plain", 0, 0, 'u'},  {"takeover", 0, 0, 'v'},      {"tls", 0, 0, 't'},
         {"raw", 0, 0, 'r'},     {"seconds", 1, 0, 'T'}, {"warm-up", 1, 0, 'w'},    {"pids", 1, 0, 'S'},
         {"sender-path", 1, 0, 'Q'}, {"deaf", 1, 0, 'D'}, {"protocol", 1, 0, 'o'}, {"first", 1, 0, '1'},
         {"tail", 1, 0, 'e'},    {"in-flight", 1, 0, 'f'}, {"port", 1, 0, 'p'}, {"help", 0, 0, 'h'},        {0, 0, 0, 0},
@@ -135,7 +135,7 @@ static void readOptions(int count, char **words) {
         case 'e': asked.tail = atoi(optarg); break;
         case 'c': asked.deflate = true; break;
         case 'u': asked.plain = true; break;
-        case 'o': asked.takeover = true; break;
+        case 'v': asked.takeover = true; break;
         case 't': asked.tls = true; break;
         case 'r': asked.raw = true; break;
         case 'T': asked.seconds = atof(optarg); break;
