@@ -2,8 +2,8 @@
 The ring: an epoll set of all connections, registered with the reactor as a single reader.
 
 Twisted's reactors take 4 us for each event, for logging and several calls. Here a turn of the reactor is one such
-event, and handles the connections' events in batches, for some milliseconds. The set is level-triggered: events that are
-left come again in the next turn, after the reactor's other readers.
+event, and handles the connections' events in batches, for some milliseconds. The set is level-triggered: events that
+are left come again in the next turn, after the reactor's other readers.
 
 While events follow one another closely, and the reactor has nothing else to do, one turn serves several batches.
 
