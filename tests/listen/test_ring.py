@@ -259,13 +259,43 @@ class Slow(Noting):
         self._clock.advance(0.001)
 
 
-class TestConnectionsInTheirOpening:
-    @pytest.fixture
-    def clock(self, monkeypatch: pytest.MonkeyPatch) -> Clock:
-        clock = Clock()
-        monkeypatch.setattr("wsd.listen.ring.monotonic", clock)
-        return clock
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock that the ring reads."""
+    clock = Clock()
+    monkeypatch.setattr("wsd.listen.ring.monotonic", clock)
+    return clock
 
+
+class TestManyThatTakeLong:
+    """Connections that are ready are served for some milliseconds of a turn, and the others in the next one."""
+
+    MANY = 100
+
+    @pytest.fixture
+    def slow(self, ring: Ring, clock: Clock) -> Iterator[list[Slow]]:
+        """A hundred, whose clients have sent more than is read at once."""
+        protocols = [Slow(clock) for _ in range(self.MANY)]
+        pairs = [connect(ring, protocol) for protocol in protocols]
+        for _, client in pairs:
+            client.sendall(b"x" * 100_000)
+        yield protocols
+        for _, client in pairs:
+            client.close()
+
+    def test_do_not_hold_the_reactor(self, ring: Ring, clock: Clock, slow: list[Slow]) -> None:
+        began = clock.now
+        ring.doRead()
+        assert clock.now - began <= 0.032
+        assert 0 < sum(bool(protocol.got) for protocol in slow) < self.MANY
+
+    def test_get_their_turn_one_after_the_other(self, ring: Ring, slow: list[Slow]) -> None:
+        for _ in range(self.MANY // 32 + 1):
+            ring.doRead()
+        assert all(protocol.got for protocol in slow)
+
+
+class TestConnectionsInTheirOpening:
     @pytest.fixture
     def slow(self, ring: Ring, clock: Clock) -> Iterator[list[Slow]]:
         """Twenty of them, whose clients have sent something."""

@@ -48,6 +48,91 @@ def pass_(clock: Clock, seconds: float) -> None:
     clock.pump([GRAIN] * int(seconds / GRAIN))
 
 
+class TurnByTurn(Clock):
+    """A call that is made for now comes in the next turn, as a reactor does it."""
+
+    def advance(self, amount: float) -> None:
+        self.rightNow += amount
+        for call in [call for call in self.calls if call.getTime() <= self.rightNow]:
+            if call.active():
+                self.calls.remove(call)
+                call.called = 1
+                call.func(*call.args, **call.kw)
+
+
+class Slow(Thing):
+    """A visit takes 4 ms."""
+
+    def __init__(self, timer: Timer, clock: Clock) -> None:
+        super().__init__(timer)
+        self.clock = clock
+
+    def visit(self, now: float) -> None:
+        super().visit(now)
+        self.clock.rightNow += 0.004
+
+
+class TestManyAtATime:
+    """Other events of the reactor have their turn after some milliseconds of visits."""
+
+    @pytest.fixture
+    def clock(self) -> TurnByTurn:
+        return TurnByTurn()
+
+    @pytest.fixture
+    def timer(self, clock: Clock) -> Timer:
+        timer = Timer(clock)
+        timer.start()
+        return timer
+
+    @pytest.fixture
+    def things(self, clock: Clock, timer: Timer) -> list[Slow]:
+        """Ten that were due just now, of which three have been visited."""
+        things = [Slow(timer, clock) for _ in range(10)]
+        for thing in things:
+            timer.schedule(thing, timer.now + 1)
+        pass_(clock, 1.25)
+        assert visited(things) == 3
+        return things
+
+    def test_are_visited_in_several_turns_of_the_reactor(self, clock: Clock, things: list[Slow]) -> None:
+        seen = []
+        for _ in range(4):
+            clock.advance(0)
+            seen.append(visited(things))
+        assert seen == [6, 9, 10, 10]
+
+    def test_those_that_wait_can_be_cancelled_and_scheduled_anew(
+        self, clock: Clock, timer: Timer, things: list[Slow]
+    ) -> None:
+        cancelled, postponed, *waiting = [thing for thing in things if not thing.visits]
+        timer.cancel(cancelled)
+        timer.schedule(postponed, timer.now + 10)
+        pass_(clock, 5)
+        assert (visited(waiting), cancelled.visits, postponed.visits) == (5, [], [])
+        pass_(clock, 10)
+        assert (visited(waiting), cancelled.visits, len(postponed.visits)) == (5, [], 1)
+
+    def test_the_next_grain_adds_to_them(self, clock: Clock, timer: Timer, things: list[Slow]) -> None:
+        more = Slow(timer, clock)
+        timer.schedule(more, timer.now)
+        clock.advance(GRAIN)
+        clock.advance(0)
+        assert (visited(things), more.visits) == (9, [])
+        clock.advance(0)
+        assert (visited(things), len(more.visits)) == (10, 1)
+
+    def test_none_is_visited_after_the_timer_has_stopped(self, clock: Clock, timer: Timer, things: list[Slow]) -> None:
+        timer.stop()
+        pass_(clock, 1)
+        assert visited(things) == 3
+
+
+def visited(things: list[Slow]) -> int:
+    """How many visits there were."""
+    return sum(len(thing.visits) for thing in things)
+
+
 class TestVisits:
     """The time of a visit."""
 

@@ -6,10 +6,11 @@ Time-outs are kept in buckets; a delayed call for each connection would cost mor
 
 from __future__ import annotations
 
+from collections import deque
 from time import monotonic
 from typing import Any, Protocol
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
@@ -18,6 +19,9 @@ GRAIN = 0.25
 
 _STEP = 5.0
 """The most seconds that one turn counts, so that peers are not dropped after the process was suspended."""
+
+_AT_ONCE = 0.01
+"""Seconds of visits after which other events of the reactor have their turn. Thousands may be due at the same time."""
 
 _NEVER = -1
 
@@ -59,6 +63,10 @@ class Timer:
         self._clock = clock
         self._grain = grain
         self._buckets: dict[int, set[Timed]] = {}
+        self._due: deque[tuple[int, set[Timed]]] = deque()
+        """Buckets whose time has come, and that still have items."""
+        self._later: IDelayedCall | None = None
+        """The call that visits those."""
         self._loop = LoopingCall(self._turn)
         self._loop.clock = clock
         self._seen = clock.seconds()
@@ -81,6 +89,8 @@ class Timer:
         """Stop checking the clock."""
         if self._loop.running:
             self._loop.stop()
+        if self._later is not None and self._later.active():
+            self._later.cancel()
 
     def schedule(self, item: Timed, when: float) -> None:
         """Visit `item` at `when`, on the clock of `now`, or up to a grain later. Replaces an earlier call."""
@@ -122,14 +132,25 @@ class Timer:
         elapsed, self._seen = seen - self._seen, seen
         self.lag = max(0.0, elapsed - self._grain)
         self.now = now = self.now + min(max(elapsed, 0.0), _STEP)
-        last = self._bucket(now)
-        for number in sorted(number for number in self._buckets if number <= last):
-            for item in self._buckets.pop(number, ()):
-                if item.due != number:
-                    continue
-                item.due = _NEVER
-                try:
-                    item.visit(now)
-                except Exception:
-                    self.log.failure("timer.failed")
-        self._turns = last
+        self._turns = last = self._bucket(now)
+        self._due.extend((number, self._buckets.pop(number)) for number in sorted(self._buckets) if number <= last)
+        if self._later is None or not self._later.active():
+            self._visit()
+
+    def _visit(self) -> None:
+        """Visit what is due, for some milliseconds; the rest in the next turn of the reactor."""
+        end = self._clock.seconds() + _AT_ONCE
+        while self._due:
+            number, items = self._due[0]
+            while items:
+                if self._clock.seconds() > end:
+                    self._later = self._clock.callLater(0, self._visit)
+                    return
+                item = items.pop()
+                if item.due == number:
+                    item.due = _NEVER
+                    try:
+                        item.visit(self.now)
+                    except Exception:
+                        self.log.failure("timer.failed")
+            self._due.popleft()
