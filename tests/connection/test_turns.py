@@ -27,6 +27,11 @@ def flooded(data: bytes) -> tuple[Daemon, Any, Any]:
     return daemon, client, connection
 
 
+@pytest.fixture(autouse=True)
+def turns() -> None:
+    """Turns are as long as they are."""
+
+
 class TestAFloodThatComesInOneRead:
     def test_of_messages_is_answered_for_a_turn(self) -> None:
         _daemon, client, connection = flooded(frame(BINARY, b"x") * 1000)
