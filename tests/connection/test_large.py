@@ -9,9 +9,10 @@ from twisted.logger import capturedLogs
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 
+from tests.listener import Listener, ListenerFactory
 from tests.wire import Client, Daemon
 from wsd.config import Policies
-from wsd.connection import Connection, Factory
+from wsd.connection import Factory
 from wsd.frames.large import AT_ONCE, LargeMessage
 from wsd.metrics import Cause
 
@@ -19,22 +20,8 @@ MIB = 1024 * 1024
 LARGE = b"".join(b"%d " % (number * 7919 % 10007) for number in range(MIB // 2))[: 4 * AT_ONCE]
 
 
-class Still(Connection):
-    """Sends nothing by itself."""
-
-    def opened(self) -> None:
-        self.got: list[bytes] = []
-
-    def received(self, payload: bytes, isBinary: bool) -> None:
-        self.got.append(payload)
-
-
-class StillFactory(Factory):
-    connection = Still
-
-
 def still(daemon: Daemon | None = None, **arguments: Any) -> tuple[Daemon, Client, Any]:
-    daemon = daemon or Daemon({"/": StillFactory}, Policies(ping_interval=0))
+    daemon = daemon or Daemon({"/": ListenerFactory}, Policies(ping_interval=0))
     before = set(daemon.connections)
     client = daemon.open(extensions=[ClientPerMessageDeflateFactory()], **arguments)
     (connection,) = set(daemon.connections) - before
@@ -182,7 +169,7 @@ def test_the_next_message_refers_to_nothing_that_was_not_sent() -> None:
 
 
 def test_more_behind_it_than_may_wait_drops_the_connection() -> None:
-    daemon = Daemon({"/": StillFactory}, Policies(ping_interval=0, max_unsent=2 * len(LARGE)))
+    daemon = Daemon({"/": ListenerFactory}, Policies(ping_interval=0, max_unsent=2 * len(LARGE)))
     daemon, _client, connection = still(daemon)
     for _ in range(3):
         connection.send(LARGE)
@@ -205,7 +192,7 @@ def test_a_loss_ends_it(turns: int) -> None:
 
 
 def test_a_message_that_is_sent_in_the_midst_of_reading_is_followed_by_the_next_ones() -> None:
-    class Answering(Still):
+    class Answering(Listener):
         def received(self, payload: bytes, isBinary: bool) -> None:
             self.send(payload, isBinary)
 
