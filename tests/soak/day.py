@@ -56,6 +56,7 @@ ping_interval = {interval}.0
 [route."/topics/*"]
 backend = "file"
 history_count = 1000000
+history_size = "64 MiB"
 history_age = 86400
 [route."/xmpp"]
 register = true
