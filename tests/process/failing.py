@@ -51,6 +51,19 @@ class FailingFactory(Factory):
         victim = {"self": os.getpid(), "parent": os.getppid(), "first": _FIRST}.get(_PLACE)
         if victim is not None:
             os.kill(victim, signal.SIGKILL)
+        if _PLACE == "stop":
+            os.kill(_FIRST, signal.SIGTERM)
+
+
+class Busy(Failing):
+    """Never at a point at which it could move."""
+
+    canMove = False
+
+
+class BusyFactory(Factory):
+    connection = Busy
+    stateVersion = 1
 
 
 class FreeFactory(Factory):

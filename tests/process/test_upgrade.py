@@ -22,7 +22,7 @@ from tests.commands import until
 from tests.daemon import PATIENCE, ROOT
 from tests.process.upgradeload import measure
 from tests.threadedtls import trusting
-from tests.upgrades import Upgradable, isAlive, upgradable
+from tests.upgrades import Upgradable, isAlive, isListening, upgradable
 
 
 def opened(daemon: Upgradable, path: str = "/echo", **more: Any) -> ClientConnection:
@@ -261,10 +261,41 @@ class TestANewVersionThatFails:
                 client.recv(10)
             daemon.daemon.process.wait(20)
 
+    def test_one_that_is_stopped_after_the_new_version_has_gone_on_stops_both_in_order(self) -> None:
+        with (
+            upgradable(environ={"WSD_TEST_UPGRADE": "stop"}, config=FAILING) as daemon,
+            opened(daemon, "/fails") as moved,
+            opened(daemon, "/busy") as stayed,
+        ):
+            daemon.begin()
+            for client in (moved, stayed):
+                with pytest.raises(ConnectionClosed, match="1001"):
+                    client.recv(PATIENCE)
+            assert daemon.daemon.process.wait(PATIENCE) == -signal.SIGTERM
+            assert not isListening(daemon.port)
+            assert not any("going on without it" in line for line in daemon.lines)
+
+    def test_one_that_is_stopped_when_the_new_version_serves_leaves_it_serving(self) -> None:
+        with (
+            upgradable(config=FAILING) as daemon,
+            opened(daemon) as moved,
+            opened(daemon, "/busy") as stayed,
+        ):
+            before = daemon.begin()
+            daemon.daemon.waitFor("control socket ", before)
+            os.kill(daemon.pid, signal.SIGTERM)
+            with pytest.raises(ConnectionClosed, match="1012"):
+                stayed.recv(PATIENCE)
+            daemon.finish(before)
+            assert daemon.daemon.process.wait(PATIENCE) == -signal.SIGTERM
+            assert says(moved, "moved")
+
 
 FAILING = """
 [route."/fails"]
 protocol = "tests.process.failing:FailingFactory"
+[route."/busy"]
+protocol = "tests.process.failing:BusyFactory"
 """
 
 

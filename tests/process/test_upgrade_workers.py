@@ -39,6 +39,8 @@ FAILING = """
 protocol = "tests.process.failing:FailingFactory"
 [route."/free"]
 protocol = "tests.process.failing:FreeFactory"
+[route."/busy"]
+protocol = "tests.process.failing:BusyFactory"
 """
 
 
@@ -308,6 +310,31 @@ class TestAKillDuringAnUpgrade:
                 int(stat.parent.name) for stat in Path("/proc").glob("[0-9]*/stat") if self.isParent(stat, daemon)
             )
             assert fetch(daemon.daemon, "/readyz")["ready"]
+
+    def test_of_the_old_parent_with_term_stops_all_in_order(self) -> None:
+        with self.killedLater("stop") as (daemon, found, _), clients(daemon, "/free") as others:
+            for client in (*found, *others):
+                with pytest.raises(ConnectionClosed, match="1001"):
+                    client.recv(PATIENCE)
+            assert daemon.daemon.process.wait(PATIENCE) == -signal.SIGTERM
+            assert not isListening(daemon.port)
+            assert not any("going on without it" in line for line in daemon.lines)
+
+    def test_of_the_old_parent_with_term_leaves_new_ones_that_serve(self) -> None:
+        with (
+            upgradable(config=CONFIG + FAILING) as daemon,
+            clients(daemon) as found,
+            clients(daemon, "/busy") as stayed,
+        ):
+            before = daemon.begin()
+            daemon.daemon.waitFor("control socket ", before)
+            os.kill(daemon.pid, signal.SIGTERM)
+            for client in stayed:
+                with pytest.raises(ConnectionClosed, match=r"10(01|12)"):
+                    client.recv(PATIENCE)
+            daemon.finish(before)
+            assert daemon.daemon.process.wait(PATIENCE) == -signal.SIGTERM
+            areServed(found, "moved")
 
     @staticmethod
     def isParent(stat: Path, daemon: Upgradable) -> bool:

@@ -47,7 +47,10 @@ class FakeProcess:
 class UpgradeUnderWay:
     """The process to which the parent hands over."""
 
-    def abort(self) -> None:
+    def abort(self) -> Deferred[None]:
+        return succeed(None)
+
+    def hurry(self) -> None:
         pass
 
 

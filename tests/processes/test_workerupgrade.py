@@ -39,7 +39,9 @@ class Upgrades:
         self.steps = Steps()
         self.sentences: list[tuple[str, ...]] = []
         self.daemon: Any = SimpleNamespace()
-        new = SimpleNamespace(kill=lambda *sentence: self.sentences.append(sentence))
+        new = SimpleNamespace(
+            kill=lambda *sentence: self.sentences.append(sentence), leave=lambda: self.steps.done.append("left")
+        )
         monkeypatch.setattr(module, "Moves", lambda *_: self.steps)
         monkeypatch.setattr(module, "NewWorker", lambda *_: new)
         self.upgrade = WorkerUpgrade(self.daemon, None, None)  # type: ignore[arg-type]
@@ -78,4 +80,4 @@ class TestADaemonThatStops:
         ours.upgrade.step("release")
         ours.upgrade.abort()
         assert ours.sentences == []
-        assert ours.steps.done == ["released"]
+        assert ours.steps.done == ["released", "left"]

@@ -201,6 +201,19 @@ def test_those_that_are_busy_until_the_end_are_closed_then() -> None:
     assert not busy.isOpen
 
 
+def test_one_that_arrives_while_the_rest_is_closed_is_closed_too() -> None:
+    """An upgrade that is under way may bring it, or give it back."""
+    daemon = Daemon({"/echo": EchoFactory})
+    daemon.open("/echo")
+    late: Any = Fake()
+    late.isOpen = False
+    drain = Drain(daemon.site, lambda: [late], daemon.reactor)
+    Deferred.fromCoroutine(drain.close(5))
+    late.isOpen = True
+    daemon.reactor.advance(0.05)
+    assert not late.isOpen
+
+
 def test_what_is_spread_without_waiting_is_closed_at_its_time_although_it_is_busy() -> None:
     clock: Any = MemoryReactorClock()
     connections: list[Any] = [Fake() for _ in range(200)]

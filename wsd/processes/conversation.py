@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from wsd.processes.channel import ChannelMessage, ProcessChannel
@@ -39,6 +39,10 @@ class NewSide:
         """Its first message, if it came before it was waited for."""
         self._sentence: str | None = None
         """Why it has ended, or is of no use any more."""
+        self._refusal: str | None = None
+        """Why it is asked nothing more, although it runs."""
+        self._stopped: Deferred[None] = Deferred()
+        """Fires when it has ended, after it was told to stop."""
         self.ended: Callable[[], object] = lambda: None
         """Called when it has ended."""
         self._channel = ProcessChannel(reactor, connected, self._received, self._lost)
@@ -51,6 +55,8 @@ class NewSide:
         self, kind: str, fields: dict[str, Any], body: bytes = b"", descriptors: Sequence[int] = ()
     ) -> Deferred[ChannelMessage]:
         """Send a message. Fires with the answer; fails with `NotTakenOver`."""
+        if self._refusal is not None:
+            return fail(NotTakenOver(self._refusal))
         self._channel.send(kind, fields, body, descriptors)
         return self._await(_ANSWERING)
 
@@ -63,10 +69,33 @@ class NewSide:
         """Whether it has ended. One that has not answered in time may still run."""
         return self._sentence is not None
 
+    @property
+    def isStopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._refusal is not None
+
     def check(self) -> None:
-        """Raises `NotTakenOver` if it has ended."""
-        if self._sentence is not None:
-            raise NotTakenOver(self._sentence)
+        """Raises `NotTakenOver` if it has ended, or was told to stop."""
+        sentence = self._sentence or self._refusal
+        if sentence is not None:
+            raise NotTakenOver(sentence)
+
+    def stop(self, sentence: str) -> Deferred[None]:
+        """
+        Let it close in order what it has taken over, and end. Fires when it has ended. `sentence` says why.
+
+        What it was sent before, it still confirms. It is sent nothing more.
+        """
+        self._refusal = sentence
+        self.tell("stop")
+        if self.hasEnded:
+            self._stopped.callback(None)
+        return self._stopped
+
+    def hurry(self) -> None:
+        """Let it drop all connections at once, if it was told to stop."""
+        if self.isStopping:
+            self.tell("now")
 
     def kill(self, sentence: str = "the upgrade was given up") -> None:
         """End it now, so that it does nothing more to the connections that it was passed. `sentence` says why."""
@@ -117,6 +146,8 @@ class NewSide:
 
     def _lost(self, reason: Failure) -> None:
         self._end(self._sentence or self._howItEnded())
+        if self.isStopping and not self._stopped.called:
+            self._stopped.callback(None)
 
     def _end(self, sentence: str) -> None:
         """It has ended; only the first reason counts."""

@@ -80,6 +80,7 @@ class Takeover(Enum):
     committed = "connections go on here, and this process is the daemon if the old one ends"
     alone = "the old process has ended early: this one is the daemon as soon as it serves"
     main = "this process is the daemon"
+    stopping = "this process stops"
 
 
 class ParentPredecessor(Protocol):

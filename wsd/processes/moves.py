@@ -192,7 +192,7 @@ class Moves:
             self._daemon.control.close()
         self._new.tell("main")
         end = self._reactor.seconds() + _STRAGGLING
-        while self._reactor.seconds() < end and any(map(mayMove, self._doorsOf(self._single))):
+        while self._daemon.running and self._reactor.seconds() < end and any(map(mayMove, self._doorsOf(self._single))):
             try:
                 await self._moveSingle()
             except NotTakenOver:

@@ -274,7 +274,8 @@ class Parent(Service):
     def handOver(self) -> None:
         """Called when the new processes serve: end this one when all workers have ended."""
         self.hasHandedOver = True
-        self._reactor.stop()
+        if self.running:
+            self._reactor.stop()
 
     # -- stopping -------------------------------------------------------------------------------------------------
 
@@ -283,10 +284,11 @@ class Parent(Service):
         super().stopService()
         if self.predecessor is not None:
             self.predecessor.stopping()
+        aborted: Deferred[None] = succeed(None)
         if self.successor is not None and not self.hasHandedOver:
-            self.successor.abort()
+            aborted = self.successor.abort()
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._signals.handle(number, self._stopNow)
+            self._signals.handle(number, self.stopNow)
         if not self.hasHandedOver:
             self.systemd.notify("STOPPING=1", "closing the connections")
         self.listening.close(ownsPaths=not self.hasHandedOver)
@@ -298,11 +300,14 @@ class Parent(Service):
             child.stop()
         if not any(child.isRunning for child in self.children):
             self._stopped = succeed(None)
-        return self._stopped.addCallback(self._end)
+        return self._stopped.addCallback(self._end).addCallback(lambda _: aborted)
 
-    def _stopNow(self) -> None:
+    def stopNow(self) -> None:
+        """Drop all connections of a daemon that is stopping."""
         for child in self.children:
             child.send("now", {})
+        if self.successor is not None:
+            self.successor.hurry()
 
     def _end(self, result: Any) -> Any:
         if self.control is not None:

@@ -67,6 +67,7 @@ class ParentTakingOver:
         """Called when this daemon stops. What the old workers can take back is not closed here."""
         if not self.isCommitted:
             self.refused("the new process was told to stop")
+        self._progress = Takeover.stopping
 
     def refused(self, sentence: str) -> None:
         """End without closing anything."""
@@ -87,6 +88,10 @@ class ParentTakingOver:
                 self._channel.send("serving", {})
         elif message.kind == "main":
             self._becomeMain()
+        elif message.kind == "stop":
+            self._stop()
+        elif message.kind == "now":
+            self._parent.stopNow()
         else:
             self.refused(f"the old process has sent {message.kind!r}, which this version does not know")
 
@@ -95,11 +100,16 @@ class ParentTakingOver:
             self._progress = Takeover.main
             self._parent.becomeMain()
 
+    def _stop(self) -> None:
+        """The old parent was told to stop, and the new workers have some of the connections."""
+        if self._parent.running:
+            os.kill(os.getpid(), signal.SIGTERM)
+
     def _lost(self, reason: Failure) -> None:
         """The old parent has given up or, after connections have gone on here, it has ended."""
         if not self.isCommitted:
             self.refused("the old process has given up the upgrade")
-        if self._progress is Takeover.main:
+        if self._progress in (Takeover.main, Takeover.stopping):
             return
         self.log.warn("the old process has ended early; going on without it", event="upgrade.alone")
         self._progress = Takeover.alone

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from twisted.internet.defer import Deferred, FirstError, fail, gatherResults
+from twisted.internet.defer import Deferred, FirstError, fail, gatherResults, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -22,11 +22,11 @@ from wsd.processes.channel import ChannelMessage
 from wsd.processes.child import Child, WorkerEnded
 from wsd.processes.conversation import NotTakenOver
 from wsd.processes.descriptors import closeAll
-from wsd.processes.given import Given
+from wsd.processes.given import Given, Takeover
 from wsd.processes.launching import Command, NewProcess, PidFile, launch
 from wsd.processes.moves import Moved
 from wsd.processes.parent import Parent
-from wsd.processes.upgrade import logBegin, logDone, reasonOf
+from wsd.processes.upgrade import STOPPING, logBegin, logDone, reasonOf
 from wsd.processes.worker import OWNER
 from wsd.service.upgrading import refuseUpgrade
 
@@ -42,14 +42,15 @@ class ParentUpgrade:
         self._command = command
         self._pidFile = pidFile
         self._new: NewProcess | None = None
-        self._isCommitted = False
+        self._progress = Takeover.undecided
+        """How far the new parent has come."""
 
     def start(self) -> Deferred[str]:
         """Upgrade. Fires with a sentence about what was done; fails with `UpgradeRefused` if the daemon serves on."""
         if self._parent.successor is not None:
             return fail(refuseUpgrade("an upgrade is under way already"))
         self._parent.successor = self
-        self._isCommitted = False
+        self._progress = Takeover.undecided
         logBegin()
         return Deferred.fromCoroutine(self._run()).addErrback(self._failed)
 
@@ -66,13 +67,15 @@ class ParentUpgrade:
         await self._step("hold", others)
         await self._step("hold", [owner])
         await new.ask("commit", {})
-        self._isCommitted = True
+        self._progress = Takeover.committed
         for child in children:
             child.isStopping = True
         await self._step("release", children)
         for child in (owner, *others):
             await self._step("move", [child])
         await new.ask("serve", {})
+        new.check()
+        self._progress = Takeover.main
         parent.systemd.notify(f"MAINPID={new.pid}")
         self._pidFile.give(new.pid)
         if parent.control is not None:
@@ -119,7 +122,7 @@ class ParentUpgrade:
             await answers
         except FirstError as failed:
             sentence = failed.subFailure.getErrorMessage()
-            if not self._isCommitted:
+            if self._progress is Takeover.undecided:
                 raise NotTakenOver(sentence) from None
             self.log.error("not everything was moved: {sentence}", event="upgrade.partial", sentence=sentence)
 
@@ -141,21 +144,34 @@ class ParentUpgrade:
 
     async def _serveOn(self, sentence: str) -> str:
         parent = self._parent
+        if self._new is not None and self._new.isStopping:
+            raise refuseUpgrade(sentence, isStopping=True)
         if self._new is not None:
             self._new.kill()
+        isCommitted = self._progress is not Takeover.undecided
         for child in parent.children:
             with suppress(WorkerEnded):
                 # What has moved cannot come back: the new parent has died with it. These begin anew.
-                await child.ask("leave" if self._isCommitted else "takeback", {})
-            if self._isCommitted and parent.running:
+                await child.ask("leave" if isCommitted else "takeback", {})
+            if isCommitted and parent.running:
                 child.resume()
         self._new = parent.successor = None
         raise refuseUpgrade(sentence, isStopping=not parent.running)
 
-    def abort(self) -> None:
-        """Called when the daemon stops: end the new processes, unless they have gone on with connections."""
-        if self._new is not None and not self._isCommitted:
-            self._new.kill("the daemon is stopping")
+    def abort(self) -> Deferred[None]:
+        """Called when the daemon stops: end the new processes, or let them stop if they have connections."""
+        if self._new is not None and self._progress is Takeover.committed:
+            return self._new.stop(STOPPING)
+        if self._progress is Takeover.main:
+            self._parent.handOver()
+        elif self._new is not None:
+            self._new.kill(STOPPING)
+        return succeed(None)
+
+    def hurry(self) -> None:
+        """Called when the daemon is to stop at once."""
+        if self._new is not None:
+            self._new.hurry()
 
 
 def _accepted(message: ChannelMessage) -> None:

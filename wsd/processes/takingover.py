@@ -82,6 +82,7 @@ class TakingOver:
         """Called when this daemon stops. What the old process can take back is not closed here."""
         if not self.isCommitted:
             self._end("the new process was told to stop")
+        self._progress = Takeover.stopping
 
     # -- the old process says -------------------------------------------------------------------------------------
 
@@ -91,6 +92,8 @@ class TakingOver:
     async def _handle(self, message: ChannelMessage) -> None:
         if message.kind == "route":
             await self._route(FactoryKey(*message.fields["key"]), message)
+        elif message.kind == "connections" and self._progress is Takeover.stopping:
+            self._decline(message)
         elif message.kind == "connections":
             self._connections(FactoryKey(*message.fields["key"]), message)
         elif message.kind == "release":
@@ -101,6 +104,10 @@ class TakingOver:
             self._listen()
         elif message.kind == "main":
             self._becomeMain()
+        elif message.kind == "stop":
+            self._stop()
+        elif message.kind == "now":
+            self._daemon.stopNow()
         else:
             raise NotTakenOver(f"the old process has sent {message.kind!r}, which this version does not know")
 
@@ -116,6 +123,11 @@ class TakingOver:
         if self._progress is not Takeover.main:
             self._progress = Takeover.main
             self._daemon.becomeMain()
+
+    def _stop(self) -> None:
+        """The old process was told to stop, and this one has some of its connections."""
+        if self._daemon.running:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     async def _route(self, key: FactoryKey, message: ChannelMessage) -> None:
         """A route's files are free, and its state is here."""
@@ -156,6 +168,11 @@ class TakingOver:
             self._held += arrived
         else:
             self._start(arrived)
+
+    def _decline(self, message: ChannelMessage) -> None:
+        """Leave connections to the old process, which closes them."""
+        self._channel.send("taken", {"failed": list(range(len(message.descriptors)))})
+        message.closeDescriptors()
 
     def _new(self, message: ChannelMessage) -> None:
         """A connection whose first request has not been read completely."""
@@ -202,7 +219,7 @@ class TakingOver:
         if not self.isCommitted:
             self._end("the old process has given up the upgrade")
             return
-        if self._progress is Takeover.main:
+        if self._progress in (Takeover.main, Takeover.stopping):
             return
         self.log.warn("the old process has ended early; going on without it", event="upgrade.alone")
         if self._isServing:

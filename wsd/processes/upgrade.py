@@ -10,25 +10,30 @@ An upgrade, on the side of the old process: it starts the new version, and hands
 6. The new process accepts. What could not move is closed here with 1012, and this process ends.
 
 Until a step is confirmed, this process can take everything back: it keeps the connections, and has only stopped
-reading. With several workers, each of them takes the steps with the worker that takes its place: `parentupgrade`.
+reading. If it is told to stop before step 5, the new process ends at once; later, both close what they have and end.
+With several workers, each of them takes the steps with the worker that takes its place: `parentupgrade`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wsd.processes.conversation import NotTakenOver
-from wsd.processes.given import Given
+from wsd.processes.given import Given, Takeover
 from wsd.processes.launching import Command, NewProcess, PidFile, launch
 from wsd.processes.moves import Moved, Moves
 from wsd.service.daemon import Daemon
 from wsd.service.upgrading import refuseUpgrade
 
 _log = Logger(namespace="wsd")
+
+
+STOPPING = "the daemon is stopping"
+"""Why a new process is ended, or told to stop."""
 
 
 class Upgrade:
@@ -41,6 +46,8 @@ class Upgrade:
         self._pidFile = pidFile
         self._new: NewProcess | None = None
         self._moves: Moves | None = None
+        self._progress = Takeover.undecided
+        """How far the new process has come."""
 
     def start(self) -> Deferred[str]:
         """Upgrade. Fires with a sentence about what was done; fails with `UpgradeRefused` if the daemon serves on."""
@@ -54,8 +61,14 @@ class Upgrade:
         self._new = new = launch(self._reactor, self._command, daemon.systemd, self._given())
         daemon.successor = self
         self._moves = moves = Moves(daemon, self._reactor, new)
-        for step in (moves.agree, moves.empty, moves.hold, moves.release, moves.move):
+        self._progress = Takeover.undecided
+        for step in (moves.agree, moves.empty, moves.hold):
             await step()
+        self._progress = Takeover.committed
+        for step in (moves.release, moves.move):
+            await step()
+        new.check()
+        self._progress = Takeover.main
         daemon.systemd.notify(f"MAINPID={new.pid}")
         self._pidFile.give(new.pid)
         await moves.finish()
@@ -76,21 +89,33 @@ class Upgrade:
         )
 
     def _failed(self, failure: Failure) -> Deferred[str]:
-        """Take everything back, and serve on."""
+        """Take everything back that has not moved, and serve on unless the daemon stops."""
         return Deferred.fromCoroutine(self._serveOn(reasonOf(failure)))
 
     async def _serveOn(self, sentence: str) -> str:
-        if self._new is not None:
+        stays = self._new is not None and self._new.isStopping
+        if self._new is not None and not stays:
             self._new.kill()
         if self._moves is not None:
             await self._moves.takeBack()
-        self._new = self._moves = self._daemon.successor = None
+        if not stays:
+            self._new = self._moves = self._daemon.successor = None
         raise refuseUpgrade(sentence, isStopping=not self._daemon.running)
 
-    def abort(self) -> None:
-        """Called when the daemon stops: end the new process, and take everything back."""
+    def abort(self) -> Deferred[None]:
+        """Called when the daemon stops: end the new process, or let it stop if it has gone on with connections."""
+        if self._new is not None and self._progress is Takeover.committed:
+            return self._new.stop(STOPPING)
+        if self._progress is Takeover.main:
+            self._daemon.handOver()
+        elif self._new is not None:
+            self._new.kill(STOPPING)
+        return succeed(None)
+
+    def hurry(self) -> None:
+        """Called when the daemon is to stop at once."""
         if self._new is not None:
-            self._new.kill("the daemon is stopping")
+            self._new.hurry()
 
 
 def logBegin() -> None:

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from wsd.processes.conversation import NewWorker
 from wsd.processes.moves import Moved, Moves
-from wsd.processes.upgrade import reasonOf
+from wsd.processes.upgrade import STOPPING, reasonOf
 from wsd.service.daemon import Daemon
 
 _log = Logger(namespace="wsd")
@@ -64,12 +64,18 @@ class WorkerUpgrade:
         self._daemon.handOver()
         return moved
 
-    def abort(self) -> None:
+    def abort(self) -> Deferred[None]:
         """
         Called when the daemon stops: end the new worker, unless it has gone on with connections.
 
         What was to move is taken back, so that it is closed in order. The parent may be dead, and not ask for it.
         """
-        if not self._isCommitted:
-            taken = Deferred.fromCoroutine(self.takeBack("the daemon is stopping"))
+        if self._isCommitted:
+            self._new.leave()
+        else:
+            taken = Deferred.fromCoroutine(self.takeBack(STOPPING))
             taken.addErrback(lambda failure: _log.failure("an upgrade could not be taken back", failure))
+        return succeed(None)
+
+    def hurry(self) -> None:
+        """Called when the daemon is to stop at once: the parents tell the new worker."""

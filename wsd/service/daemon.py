@@ -443,7 +443,8 @@ class Daemon(Service):
         self.hasHandedOver = True
         self._drain.farewell = RESTART
         self.listening.leave()
-        self.reactor.stop()
+        if self.running:
+            self.reactor.stop()
 
     # -- stopping -------------------------------------------------------------------------------------------------
 
@@ -458,8 +459,9 @@ class Daemon(Service):
         super().stopService()
         if self.predecessor is not None:
             self.predecessor.stopping()
+        aborted: Deferred[None] = succeed(None)
         if self.successor is not None and not self.hasHandedOver:
-            self.successor.abort()
+            aborted = self.successor.abort()
         for number in (signal.SIGTERM, signal.SIGINT) if self._membership is None else ():
             self._signals.handle(number, self.stopNow)
         if not self.hasHandedOver:
@@ -469,7 +471,7 @@ class Daemon(Service):
         self.routes.retire()
         drained = Deferred.fromCoroutine(self._closeAll())
         drained.addErrback(lambda failure: self.log.failure("the connections could not be closed", failure))
-        return drained.addCallback(lambda _: self._stopRoutes()).addCallback(self._close)
+        return drained.addCallback(lambda _: self._stopRoutes()).addCallback(self._close).addCallback(lambda _: aborted)
 
     async def _closeAll(self) -> None:
         await self.listening.stop()
@@ -482,6 +484,8 @@ class Daemon(Service):
         if self.site.doors:
             self.log.warn("all connections are dropped, since a second signal came", event="daemon.hurried")
         self._drain.hurry()
+        if self.successor is not None:
+            self.successor.hurry()
 
     def _stopRoutes(self) -> Deferred[Any]:
         self._watchdog.stop()

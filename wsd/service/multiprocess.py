@@ -48,5 +48,12 @@ class Predecessor(Protocol):
 class Successor(Protocol):
     """The process after an upgrade, as the daemon before it sees it."""
 
-    def abort(self) -> None:
-        """Called when the daemon stops: end an upgrade that is under way."""
+    def abort(self) -> Deferred[None]:
+        """
+        Called when the daemon stops: end an upgrade that is under way.
+
+        A new process that has connections stops in order, unless it is the daemon already. Fires when it has ended.
+        """
+
+    def hurry(self) -> None:
+        """Called when a daemon that stops is to end at once."""

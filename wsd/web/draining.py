@@ -105,6 +105,8 @@ class Drain:
                 door.end()
         end = self._clock.seconds() + patience
         while self._site.doors and self._clock.seconds() < end and not self._isHurried:
+            # In an upgrade, connections come from the other process, or come back from it.
+            self._close(each for each in self._connections() if each.isOpen)
             await deferLater(self._clock, _LOOK)
         for door in list(self._site.doors):
             door.transport.abortConnection()
