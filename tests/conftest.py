@@ -6,7 +6,9 @@ import compileall
 import gc
 import os
 import signal
+import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from twisted.logger import (
     globalLogBeginner,
     textFileLogObserver,
 )
+
+TESTS = Path(__file__).parent
 
 _criticalAlone = LogLevelFilterPredicate(LogLevel.critical)
 # Before logging begins, Twisted keeps all events for those who come later, and with them whatever has logged them:
@@ -46,7 +50,32 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
-        compileall.compile_dir(Path(__file__).parents[1] / "wsd", quiet=1)
+        compileall.compile_dir(TESTS.parent / "wsd", quiet=1)
+        if config.getoption("numprocesses"):
+            _compileTests(config.args)
+
+
+def _compileTests(places: list[str]) -> None:
+    """In a fresh clone, compiles the tests once, as pytest does it: each process of `-n` would do so by itself."""
+    if not sys.dont_write_bytecode and not any(TESTS.rglob("__pycache__/*-pytest-*.pyc")):
+        command = [sys.executable, "-m", "pytest", "--collect-only", "-qq", *places]
+        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    Begins with the files that take longest, those with browsers and those with processes in turn.
+
+    So a process of `-n` that waits for a browser's turn (`tests.browser.conftest`) keeps no other file waiting.
+    """
+    counts: Counter[str] = Counter()
+    ranks: dict[Path, tuple[int, str]] = {}
+    for item in items:
+        if item.path not in ranks:
+            folder = item.path.relative_to(TESTS).parts[0]
+            counts[folder] += 1
+            ranks[item.path] = (counts[folder], folder) if folder in ("browser", "process") else (len(items), "")
+    items.sort(key=lambda item: ranks[item.path])
 
 
 def pytest_collection_finish() -> None:

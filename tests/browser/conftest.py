@@ -19,10 +19,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from time import sleep
+from typing import TextIO
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
@@ -106,6 +109,34 @@ class Daemon:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+@pytest.fixture(autouse=True)
+def _turn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """
+    Lets as many of these tests run at a time as there are processors, or one that is marked `alone`.
+
+    Their pages draw all the time: with more of them, each would take many times as long.
+    """
+    folder = tmp_path_factory.getbasetemp().parent  # the same for all processes of `-n`
+    with ExitStack() as stack:
+        places = [stack.enter_context((folder / f"turn{number}").open("w")) for number in range(os.cpu_count() or 1)]
+        if request.node.get_closest_marker("alone"):
+            for place in places:
+                flock(place, LOCK_EX)
+        else:
+            while not any(map(isTaken, places)):
+                sleep(0.05)
+        yield
+
+
+def isTaken(place: TextIO) -> bool:
+    """Lock a file, if no other process has locked it."""
+    try:
+        flock(place, LOCK_EX | LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager

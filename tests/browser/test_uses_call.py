@@ -223,6 +223,7 @@ def isRed(page: Page, name: str) -> bool:
     return red
 
 
+@pytest.mark.alone
 class TestMore:
     def testFourSeeEachOtherAndAFifthIsRefused(self, windows: Windows) -> None:
         names = ["Ann", "Bo", "Cem", "Dia"]

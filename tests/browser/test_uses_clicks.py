@@ -9,6 +9,7 @@ import subprocess
 import urllib.request
 from typing import Any
 
+import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.uses import UsesServer, Windows, checkFrame, checkHygiene, checkLooks, saveShot, server, windows
@@ -169,6 +170,7 @@ CLICKS = """async ([rate, seconds]) => {
 }"""
 
 
+@pytest.mark.alone
 class TestAThousandEventsASecond:
     def testFromTenPagesAreAllThere(self, server: UsesServer, windows: Windows) -> None:
         watcher = windows.open("/uses/clicks?watch")

@@ -18,13 +18,13 @@ from tests.browser.uses import (
     checkHygiene,
     checkLooks,
     saveShot,
+    server,
     usesServer,
     windows,
 )
-from tests.daemon import ROOT
 from wsd.uses.quotes.feeder import SYMBOLS
 
-__all__ = ["windows"]
+__all__ = ["server", "windows"]
 
 RATE = 100_000  # bytes a second of the slow line; the prices are about 650,000
 
@@ -65,22 +65,6 @@ class SlowLine:
 
     def close(self) -> None:
         self._listener.close()
-
-
-# Python runs this in the daemon before anything else.
-_CALM = """
-from wsd.uses.quotes import feeder
-feeder.TICKS = 500
-"""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UsesServer]:
-    """A market with a tenth of the changes: Playwright is told of each message, and takes longer than the page."""
-    folder = tmp_path_factory.mktemp("calm")
-    (folder / "sitecustomize.py").write_text(_CALM)
-    with usesServer(folder, PYTHONPATH=f"{folder}:{ROOT}") as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

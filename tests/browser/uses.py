@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from tests.browser.fits import LANGUAGES, english, faint, looks, opened, problems
-from tests.daemon import RunningDaemon, runningDaemon
+from tests.daemon import ROOT, RunningDaemon, runningDaemon
 from tests.ports import freePort
 
 AWAY = ("net::ERR_", "WebSocket connection to", "MIME type")
@@ -109,10 +109,23 @@ class Windows:
             context.close()
 
 
+# Python runs this in the daemon before anything else.
+_CALM = """
+from wsd.uses.quotes import feeder
+feeder.TICKS = 500
+"""
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UsesServer]:
-    """One daemon for the tests of a module."""
-    with usesServer(tmp_path_factory.mktemp("uses")) as server:
+    """
+    One daemon for the tests of a module.
+
+    Its prices change a tenth as often as usual: Playwright is told of each message, and takes longer than the page.
+    """
+    folder = tmp_path_factory.mktemp("uses")
+    (folder / "sitecustomize.py").write_text(_CALM)
+    with usesServer(folder, PYTHONPATH=f"{folder}:{ROOT}") as server:
         yield server
 
 
