@@ -97,7 +97,7 @@ class TestPositions:
         expect(pin(page, "Leaver")).to_be_visible()
         windows.close()
         # From here on, no time passes by itself.
-        page.clock.pause_at(page.evaluate("Date.now() + 1000"))
+        page.clock.pause_at(page.evaluate("Date.now() / 1000 + 1"))
         page.clock.run_for(11_000)
         assert opacity(page, "Leaver") == 1
         page.clock.run_for(17_000)
