@@ -98,7 +98,7 @@ class TestPositions:
         windows.close()
         # From here on, no time passes by itself.
         page.clock.pause_at(page.evaluate("Date.now() / 1000 + 1"))
-        page.clock.run_for(11_000)
+        page.clock.run_for(9_000)
         assert opacity(page, "Leaver") == 1
         page.clock.run_for(17_000)
         assert 0.2 < opacity(page, "Leaver") < 0.8
