@@ -57,7 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _compileTests(places: list[str]) -> None:
     """In a fresh clone, compiles the tests once, as pytest does it: each process of `-n` would do so by itself."""
-    if not sys.dont_write_bytecode and not any(TESTS.rglob("__pycache__/*-pytest-*.pyc")):
+    modules, compiled = (len([*TESTS.glob(f"*/{each}")]) for each in ("test_*.py", "__pycache__/test_*-pytest-*.pyc"))
+    if not sys.dont_write_bytecode and compiled < modules / 2:
         command = [sys.executable, "-m", "pytest", "--collect-only", "-qq", *places]
         subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
