@@ -24,6 +24,9 @@ from twisted.logger import (
 
 TESTS = Path(__file__).parent
 
+_LONG = ("browser", "process", "test_docs.py", "test_packaging.py")
+"""Folders and files with the tests that take longest."""
+
 _criticalAlone = LogLevelFilterPredicate(LogLevel.critical)
 # Before logging begins, Twisted keeps all events for those who come later, and with them whatever has logged them:
 # servers with open stores, by the hundred.
@@ -67,7 +70,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     Begins with the files that take longest, those with browsers and those with processes in turn.
 
-    So a process of `-n` that waits for a browser's turn (`tests.browser.conftest`) keeps no other file waiting.
+    So at the end no process of `-n` works alone, and one that waits for a browser's turn (`tests.browser.conftest`)
+    keeps no other file waiting.
     """
     counts: Counter[str] = Counter()
     ranks: dict[Path, tuple[int, str]] = {}
@@ -75,7 +79,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path not in ranks:
             folder = item.path.relative_to(TESTS).parts[0]
             counts[folder] += 1
-            ranks[item.path] = (counts[folder], folder) if folder in ("browser", "process") else (len(items), "")
+            ranks[item.path] = (counts[folder], folder) if folder in _LONG else (len(items), "")
     items.sort(key=lambda item: ranks[item.path])
 
 

@@ -75,7 +75,7 @@ class TestAToken:
             (tokenOf(exp=time.time() - 60), "expired"),
             (tokenOf(b"another secret of thirty-two bytes"), "signature"),
             (tokenOf(algorithm="HS512"), "algorithm"),
-            (tokenOf(nbf=time.time() + 600), "not valid yet"),
+            (tokenOf(nbf=time.time() + 86_400), "not valid yet"),
             ("nonsense", "not a JSON Web Token"),
             ("x" * 9000, "longer"),
             (

@@ -105,7 +105,7 @@ class TestPositions:
         expect(page.locator("#list li").filter(has_text="Leaver").locator(".when")).to_have_text(
             re.compile(r"\d\d s ago")
         )
-        page.clock.run_for(17_000)
+        page.clock.run_for(20_000)
         expect(pin(page, "Leaver")).to_have_count(0)
         expect(page.locator("#list li").filter(has_text="Leaver")).to_have_count(0)
         page.context.close()

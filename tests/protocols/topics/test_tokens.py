@@ -41,7 +41,7 @@ def publicPem(private: Any) -> bytes:
 
 
 def tokenOf(key: Any = SECRET, algorithm: str = "HS256", kid: str | None = None, **claims: Any) -> str:
-    claims = {"exp": time.time() + HOUR, **claims}
+    claims = {"exp": time.time() + 24 * HOUR, **claims}
     return jwt.encode(claims, key, algorithm, headers=None if kid is None else {"kid": kid})
 
 
@@ -100,7 +100,7 @@ class TestAToken:
             ({"exp": time.time() - 11}, "expired"),
             ({"exp": "4000000000"}, "bad_token"),
             ({"exp": float("inf")}, "bad_token"),
-            ({"nbf": time.time() + HOUR}, "bad_token"),
+            ({"nbf": time.time() + 24 * HOUR}, "bad_token"),
             ({"topics": []}, "bad_token"),
             ({"topics": {"shout": []}}, "bad_token"),
             ({"topics": {"publish": "a"}}, "bad_token"),
