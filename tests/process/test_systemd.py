@@ -206,7 +206,7 @@ class TestTheJournal:
             daemon.send(signal.SIGUSR1)
             daemon.stop(signal.SIGABRT)
             # It may end amid the rotation of its log.
-            logs = [daemon.log, *(path.read_text() for path in tmp_path.glob("twistd.log.*"))]
+            logs = [daemon.log, *(path.read_text() for path in tmp_path.glob("*.log.*"))]
             (stacks,) = (log.partition("Fatal Python error: Aborted\n")[2] for log in logs if "Fatal Python" in log)
             assert re.search(r"^  File .*/twisted/internet/\w+\.py", stacks, re.MULTILINE)
 
