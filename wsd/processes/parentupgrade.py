@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from twisted.internet.defer import Deferred, FirstError, fail, gatherResults, succeed
+from twisted.internet.defer import Deferred, FirstError, fail, gatherResults
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -26,24 +26,22 @@ from wsd.processes.given import Given, Takeover
 from wsd.processes.launching import Command, NewProcess, PidFile, launch
 from wsd.processes.moves import Moved
 from wsd.processes.parent import Parent
-from wsd.processes.upgrade import STOPPING, logBegin, logDone, reasonOf
+from wsd.processes.upgrade import Succession, logBegin, logDone, reasonOf
 from wsd.processes.worker import OWNER
 from wsd.service.upgrading import refuseUpgrade
 
 
-class ParentUpgrade:
+class ParentUpgrade(Succession):
     """Upgrades a daemon with several workers. `start` may be called again if an upgrade has failed."""
 
     log = Logger(namespace="wsd")
 
     def __init__(self, parent: Parent, reactor: Any, command: Command, pidFile: PidFile) -> None:
+        super().__init__(parent.handOver)
         self._parent = parent
         self._reactor = reactor
         self._command = command
         self._pidFile = pidFile
-        self._new: NewProcess | None = None
-        self._progress = Takeover.undecided
-        """How far the new parent has come."""
 
     def start(self) -> Deferred[str]:
         """Upgrade. Fires with a sentence about what was done; fails with `UpgradeRefused` if the daemon serves on."""
@@ -157,21 +155,6 @@ class ParentUpgrade:
                 child.resume()
         self._new = parent.successor = None
         raise refuseUpgrade(sentence, isStopping=not parent.running)
-
-    def abort(self) -> Deferred[None]:
-        """Called when the daemon stops: end the new processes, or let them stop if they have connections."""
-        if self._new is not None and self._progress is Takeover.committed:
-            return self._new.stop(STOPPING)
-        if self._progress is Takeover.main:
-            self._parent.handOver()
-        elif self._new is not None:
-            self._new.kill(STOPPING)
-        return succeed(None)
-
-    def hurry(self) -> None:
-        """Called when the daemon is to stop at once."""
-        if self._new is not None:
-            self._new.hurry()
 
 
 def _accepted(message: ChannelMessage) -> None:

@@ -16,6 +16,7 @@ With several workers, each of them takes the steps with the worker that takes it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -36,18 +37,42 @@ STOPPING = "the daemon is stopping"
 """Why a new process is ended, or told to stop."""
 
 
-class Upgrade:
+class Succession:
+    """What happens to the new process when the old one is told to stop: a `wsd.service.multiprocess.Successor`."""
+
+    def __init__(self, handOver: Callable[[], object]) -> None:
+        """`handOver` is called if the new process is the daemon by then."""
+        self._handOver = handOver
+        self._new: NewProcess | None = None
+        self._progress = Takeover.undecided
+        """How far the new process has come."""
+
+    def abort(self) -> Deferred[None]:
+        """Called when the daemon stops: end the new process, or let it stop if it has connections."""
+        if self._new is not None and self._progress is Takeover.committed:
+            return self._new.stop(STOPPING)
+        if self._progress is Takeover.main:
+            self._handOver()
+        elif self._new is not None:
+            self._new.kill(STOPPING)
+        return succeed(None)
+
+    def hurry(self) -> None:
+        """Called when the daemon is to stop at once."""
+        if self._new is not None:
+            self._new.hurry()
+
+
+class Upgrade(Succession):
     """Upgrades a daemon. `start` may be called again if an upgrade has failed."""
 
     def __init__(self, daemon: Daemon, reactor: Any, command: Command, pidFile: PidFile) -> None:
+        super().__init__(daemon.handOver)
         self._daemon = daemon
         self._reactor = reactor
         self._command = command
         self._pidFile = pidFile
-        self._new: NewProcess | None = None
         self._moves: Moves | None = None
-        self._progress = Takeover.undecided
-        """How far the new process has come."""
 
     def start(self) -> Deferred[str]:
         """Upgrade. Fires with a sentence about what was done; fails with `UpgradeRefused` if the daemon serves on."""
@@ -101,21 +126,6 @@ class Upgrade:
         if not stays:
             self._new = self._moves = self._daemon.successor = None
         raise refuseUpgrade(sentence, isStopping=not self._daemon.running)
-
-    def abort(self) -> Deferred[None]:
-        """Called when the daemon stops: end the new process, or let it stop if it has gone on with connections."""
-        if self._new is not None and self._progress is Takeover.committed:
-            return self._new.stop(STOPPING)
-        if self._progress is Takeover.main:
-            self._daemon.handOver()
-        elif self._new is not None:
-            self._new.kill(STOPPING)
-        return succeed(None)
-
-    def hurry(self) -> None:
-        """Called when the daemon is to stop at once."""
-        if self._new is not None:
-            self._new.hurry()
 
 
 def logBegin() -> None:
