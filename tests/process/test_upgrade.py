@@ -35,6 +35,16 @@ def says(client: ClientConnection, text: str) -> bool:
     return client.recv(10) == text
 
 
+def stopsInOrder(daemon: Upgradable, clients: list[ClientConnection]) -> None:
+    """All clients are told, and both the old daemon and the new one end."""
+    for client in clients:
+        with pytest.raises(ConnectionClosed, match="1001"):
+            client.recv(PATIENCE)
+    assert daemon.daemon.process.wait(PATIENCE) == -signal.SIGTERM
+    assert not isListening(daemon.port)
+    assert not any("going on without it" in line for line in daemon.lines)
+
+
 class TestConnectionsOfPlainRoutes:
     """echo and describe."""
 
@@ -268,12 +278,7 @@ class TestANewVersionThatFails:
             opened(daemon, "/busy") as stayed,
         ):
             daemon.begin()
-            for client in (moved, stayed):
-                with pytest.raises(ConnectionClosed, match="1001"):
-                    client.recv(PATIENCE)
-            assert daemon.daemon.process.wait(PATIENCE) == -signal.SIGTERM
-            assert not isListening(daemon.port)
-            assert not any("going on without it" in line for line in daemon.lines)
+            stopsInOrder(daemon, [moved, stayed])
 
     def test_one_that_is_stopped_when_the_new_version_serves_leaves_it_serving(self) -> None:
         with (

@@ -50,8 +50,10 @@ class UpgradeUnderWay:
     def abort(self) -> Deferred[None]:
         return succeed(None)
 
+    isHurried = False
+
     def hurry(self) -> None:
-        pass
+        self.isHurried = True
 
 
 class Parents:
@@ -100,6 +102,12 @@ def test_no_reload_begins_during_an_upgrade(ours: Parents) -> None:
     assert outcome == ReloadOutcome(reason)
     assert [formatEvent(event) for event in events] == [f"not reloaded, the old configuration stays in use: {reason}"]
     assert ours.parent.reloading.config.drain != 3
+
+
+def test_a_second_signal_hurries_the_new_processes_too(ours: Parents) -> None:
+    ours.parent.successor = successor = UpgradeUnderWay()
+    ours.parent.stopNow()
+    assert successor.isHurried
 
 
 def test_no_upgrade_begins_during_a_reload(ours: Parents) -> None:

@@ -26,7 +26,11 @@ class FakeDaemon:
         self.routes = SimpleNamespace(named={})
         self.listening = SimpleNamespace(ring=None)
         self.site = None
-        self.isMain = False
+        self.isMain = self.isHurried = False
+        self.running = True
+
+    def stopNow(self) -> None:
+        self.isHurried = True
 
     def becomeMain(self) -> None:
         self.isMain = True
@@ -73,6 +77,46 @@ def test_it_stops_as_any_other_daemon_once_it_has_gone_on_with_connections(ours:
     ours.receive("release")
     ours.taking.stopping()
     assert ours.signals == []
+
+
+class TestAStopOfTheOldProcess:
+    """It says so once this one has some of its connections."""
+
+    @pytest.fixture(autouse=True)
+    def released(self, ours: TakesOver) -> None:
+        ours.receive("release")
+
+    def test_ends_this_one_in_order(self, ours: TakesOver) -> None:
+        ours.receive("stop")
+        assert ours.signals == [(os.getpid(), signal.SIGTERM)]
+
+    def test_is_no_second_signal_for_one_that_stops(self, ours: TakesOver) -> None:
+        ours.daemon.running = False
+        ours.receive("stop")
+        assert ours.signals == []
+
+    def test_at_once_drops_all_connections_here_as_well(self, ours: TakesOver) -> None:
+        ours.receive("stop")
+        assert not ours.daemon.isHurried
+        ours.receive("now")
+        assert ours.daemon.isHurried
+
+    def test_leaves_connections_that_come_late_to_it(self, ours: TakesOver) -> None:
+        ours.taking.stopping()
+        late = os.dup(ours.old.fileno())
+        ours.receive("connections", [b""], (late,), key=["/no", "echo"], version=1, isHeld=False)
+        assert ours.signals == []
+        assert b"failed" in ours.old.recv(4096)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(late)
+
+    def test_does_not_make_this_one_the_daemon(self, ours: TakesOver) -> None:
+        ours.taking.serving()
+        ours.taking.stopping()
+        with capturedLogs() as events:
+            ours.taking._lost(None)  # type: ignore[arg-type]
+        assert not events
+        assert not ours.daemon.isMain
 
 
 def test_a_connection_that_it_cannot_go_on_with_costs_no_other(
